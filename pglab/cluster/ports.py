@@ -1,0 +1,33 @@
+"""Free ports on the loopback address."""
+
+from __future__ import annotations
+
+import socket
+
+FIRST, LAST = 54320, 54999
+
+
+def is_free(port: int) -> bool:
+    """Whether a server can listen on 127.0.0.1:port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def pick(preferred: int | None = None, *, avoid: set[int] = frozenset()) -> int:  # type: ignore[assignment]
+    """The preferred port when it is free, else the first free one of pglab's range, else any.
+
+    It is a promise until somebody else takes it: whoever starts a server on it tries again on the next.
+    """
+    if preferred and preferred not in avoid and is_free(preferred):
+        return preferred
+    for port in range(FIRST, LAST + 1):
+        if port not in avoid and is_free(port):
+            return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
