@@ -1,0 +1,1 @@
+"""Verdicts: the referee, its checks, and the way into nbgrader's gradebook. Imports pglab, never the reverse."""

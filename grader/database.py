@@ -1,0 +1,237 @@
+"""A lab's database: a clone that the student owns, with a log of DDL that they cannot touch."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from grader.checks.safety import take_snapshot
+from grader.spec import Spec
+from pglab import clones
+from pglab.cluster import Cluster
+from pglab.dataset import Dataset, is_seeded, template_name
+from pglab.errors import DatasetError
+
+# Recorded in the lab's database by the server itself: which DDL ran, and which locks it held that stop writers. The
+# locks are the evidence, not the text: at ddl_command_end the backend still holds what the statement took.
+DDL_LOG = """
+CREATE SCHEMA pglab;
+REVOKE ALL ON SCHEMA pglab FROM PUBLIC;
+CREATE TABLE pglab.facts (name text PRIMARY KEY, value jsonb NOT NULL);
+CREATE TABLE pglab.ddl_log (
+    id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tag text NOT NULL, statement text NOT NULL, blocked jsonb NOT NULL
+);
+CREATE FUNCTION pglab.log_ddl() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO pglab.ddl_log (tag, statement, blocked)
+    SELECT tg_tag, left(current_query(), 2000), coalesce(jsonb_object_agg(relation::oid::text, mode), '{}')
+    FROM pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');
+END $$;
+CREATE EVENT TRIGGER pglab_log_ddl ON ddl_command_end EXECUTE FUNCTION pglab.log_ddl();
+"""
+
+
+def student_id() -> str:
+    """Who is at work: PGLAB_STUDENT, else JupyterHub's user, else the login name."""
+    return os.environ.get("PGLAB_STUDENT") or os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+
+
+class LabDatabase:
+    """The database of one student for one lab.
+
+    Two roles: the student's, which owns the database, and the judge's, which inherits the student's rights and no
+    more. What the student made can therefore do nothing in the judge's session that the student could not do, and the
+    server counts the judge's statements apart from the student's.
+    """
+
+    def __init__(self, cluster: Cluster, spec: Spec, student: str, *, graded: bool) -> None:
+        suffix = "_" + hashlib.sha256(student.encode()).hexdigest()[:12] if graded else ""
+        self.cluster = cluster
+        self.spec = spec
+        self.student = student
+        self.name = f"lab_{spec.number}{suffix}"
+        self.judge_role = f"{self.name}_judge"
+        self.dataset = Dataset.load(spec.dataset)
+        # Drawn from the course's key, so that a second kernel at the same lab does not shut the first one out.
+        key = cluster.home.secrets()["course"].encode()
+        self._passwords = {
+            role: hmac.new(key, role.encode(), hashlib.sha256).hexdigest()[:32]
+            for role in (self.name, self.judge_role)
+        }
+        self.scale = ""
+        self.template = ""
+
+    # -- making -------------------------------------------------------------------------------------------------------
+
+    def open(self, prepare: Callable[[LabDatabase], dict[str, Any]], on_step: Callable[[str], None]) -> None:
+        """Make the database unless it is there, and set passwords of this session.
+
+        Args:
+            prepare: puts the failure in, returns the facts that the judge needs later; on_step: told what is done.
+
+        Raises:
+            DatasetError: the dataset is not seeded; NotRunning: the cluster is stopped.
+        """
+        self.cluster.require_running()
+        self.scale = self._scale()
+        self.template = template_name(self.dataset, self.scale)
+        with self.cluster.home.lock(f"clone-{self.name}"):
+            with self.cluster.primary.connect() as admin:
+                self._make_roles(admin)
+            if not self._is_whole():
+                on_step(f"cloning {self.template}")
+                self._make(prepare, on_step)
+            clones.touch(self.cluster, self.name)
+
+    def _make(self, prepare: Callable[[LabDatabase], dict[str, Any]], on_step: Callable[[str], None]) -> None:
+        clones.drop(self.cluster, self.name)
+        clones.clone(self.cluster, self.template, self.name, self.name)
+        with self.admin() as admin:
+            _give_tables(admin, self.name)
+            with admin.transaction():
+                admin.execute(DDL_LOG)
+            admin.execute("ALTER EVENT TRIGGER pglab_log_ddl DISABLE")
+            on_step("breaking it")
+            facts = prepare(self)
+            facts["snapshot"] = take_snapshot(admin)
+            facts["template"] = self.template
+            facts["student"] = self.student
+            with admin.transaction():
+                for name, value in facts.items():
+                    admin.execute("INSERT INTO pglab.facts VALUES (%s, %s)", [name, json.dumps(value)])
+                admin.execute("ALTER EVENT TRIGGER pglab_log_ddl ENABLE ALWAYS")
+
+    def _make_roles(self, admin: psycopg.Connection[Any]) -> None:
+        for role in (self.name, self.judge_role):
+            known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+            verb = sql.SQL("ALTER" if known else "CREATE")
+            admin.execute(
+                sql.SQL(
+                    "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT PASSWORD {}"
+                ).format(verb, sql.Identifier(role), sql.Literal(self._passwords[role]))
+            )
+            admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(role)))
+        admin.execute(
+            sql.SQL("GRANT {} TO {}").format(sql.Identifier(self.name), sql.Identifier(self.judge_role))
+        )
+
+    def _is_whole(self) -> bool:
+        """There, made to the end, from the template of today, for this student."""
+        try:
+            facts = self.facts()
+        except psycopg.Error:
+            return False
+        return facts.get("template") == self.template and facts.get("student") == self.student
+
+    def drop(self) -> None:
+        """Remove the database, and the roles with it."""
+        clones.drop(self.cluster, self.name)
+        with self.cluster.primary.connect() as admin:
+            for role in (self.judge_role, self.name):
+                admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
+    def _scale(self) -> str:
+        wanted = os.environ.get("PGLAB_SCALE")
+        scales = [wanted] if wanted else ["full", "large", "small", "tiny"]
+        for scale in scales:
+            if is_seeded(self.cluster, self.dataset, scale):
+                return scale
+        raise DatasetError(
+            f"The dataset {self.dataset.name} is not seeded" + (f" at scale {wanted}" if wanted else ""),
+            "Run `make lab`",
+        )
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def conninfo(self) -> dict[str, Any]:
+        """What the student connects with."""
+        return self.cluster.primary.conninfo(self.name, self.name, self._passwords[self.name])
+
+    def admin(self) -> psycopg.Connection[Any]:
+        """The superuser's connection, for catalogs and pglab's own schema. It never runs what a student can define:
+        a function, view or operator of theirs would run as superuser."""
+        return self.cluster.primary.connect(
+            self.name, options="-c search_path=pg_catalog -c lock_timeout=10s"
+        )
+
+    def judge(self, **settings: str) -> psycopg.Connection[Any]:
+        """The judge's connection: the student's rights, the cluster's planner settings whatever the student set for
+        the database, and time limits."""
+        chosen = {
+            **self._planner_settings(),
+            "search_path": "public",
+            "lock_timeout": "5s",
+            "statement_timeout": "60s",
+            "client_connection_check_interval": "1s",  # a referee that died leaves no query running
+            **settings,
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
+        return self.cluster.primary.connect(
+            self.name,
+            self.judge_role,
+            self._passwords[self.judge_role],
+            options=options,
+            application_name="pglab referee",
+        )
+
+    def oracle(self) -> psycopg.Connection[Any]:
+        """A short read-only look into the untouched template."""
+        return self.cluster.primary.connect(
+            self.template, options="-c default_transaction_read_only=on -c statement_timeout=60s"
+        )
+
+    def _planner_settings(self) -> dict[str, str]:
+        # From a database that no student can alter.
+        with self.cluster.primary.connect() as admin:
+            rows = admin.execute(
+                "SELECT name, setting FROM pg_settings WHERE category LIKE 'Query Tuning%' AND vartype <> 'string' AND context = 'user'"
+            )
+            return {str(name): str(value) for name, value in rows}
+
+    # -- facts --------------------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What was noted when the database was made."""
+        with self.admin() as admin:
+            return dict(admin.execute("SELECT name, value FROM pglab.facts").fetchall())
+
+    def ddl_log(self) -> list[dict[str, Any]]:
+        """The DDL that ran since, oldest first: tag, statement, blocked (table oid as text → lock mode)."""
+        with self.admin() as admin:
+            rows = admin.execute("SELECT tag, statement, blocked FROM pglab.ddl_log ORDER BY id").fetchall()
+        return [{"tag": tag, "statement": statement, "blocked": blocked} for tag, statement, blocked in rows]
+
+    def run_break(self) -> None:
+        """Run the lab's break.sql as the student's role, on the fresh clone."""
+        script = (self.spec.folder / "break.sql").read_text()
+        with self.admin() as admin, admin.transaction():
+            admin.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self.name)))
+            admin.execute("SET LOCAL search_path = public")
+            admin.execute(script.encode())
+
+
+def _give_tables(admin: psycopg.Connection[Any], owner: str) -> None:
+    """Make the student's role own all that is in public, as an application's role does in production."""
+    rows = admin.execute(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') "
+        "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+    ).fetchall()
+    for (table,) in rows:
+        admin.execute(
+            sql.SQL("ALTER TABLE public.{} OWNER TO {}").format(sql.Identifier(table), sql.Identifier(owner))
+        )
+    admin.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(owner)))

@@ -1,0 +1,172 @@
+"""The referee: a process that judges. `python -m grader.referee [--student ID] [--graded]`.
+
+It prints one JSON line, {"socket": path, "secret": hex}, and serves kernels on that socket (see pglab.wire) until its
+standard input closes: with whoever started it, however that ended. Over standard input, which no kernel can reach when
+somebody else started the referee, it also answers the line `record` with what it has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import json
+import logging
+import os
+import secrets
+import socket
+import socketserver
+import sys
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+
+from grader.database import student_id
+from grader.session import Session
+from pglab.cluster import Cluster
+from pglab.errors import PglabError, RefereeError
+from pglab.home import Home
+from pglab.launch import RefereeHandle
+from pglab.wire import Channel
+
+HELLO_LIMIT_S = 5.0
+MOST_CONNECTIONS = 32
+
+log = logging.getLogger("pglab.referee")
+
+
+class Referee(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Serves one session on a Unix socket."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        self.session = session
+        self.secret = secrets.token_hex(16)
+        self.path = folder / f"referee-{os.getpid()}.sock"
+        self.path.unlink(missing_ok=True)
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(str(self.path), _Conversation)
+        self.path.chmod(0o600)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, unless there are too many."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Give the place back however the conversation ended."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A kernel that died in the middle is no news; anything else is a fault of ours."""
+        error = sys.exc_info()[1]
+        log.log(logging.INFO if isinstance(error, OSError) else logging.ERROR, "a conversation broke off", exc_info=error)
+
+    def close(self) -> None:
+        """Stop serving and leave nothing behind."""
+        self.shutdown()
+        self.server_close()
+        self.path.unlink(missing_ok=True)
+        self.session.close()
+
+
+class _Conversation(socketserver.BaseRequestHandler):
+    """One connection of a kernel."""
+
+    def handle(self) -> None:
+        referee = cast(Referee, self.server)
+        connection = cast(socket.socket, self.request)
+        connection.settimeout(HELLO_LIMIT_S)
+        channel = Channel(connection)
+        try:
+            hello = channel.receive()
+            if hello is None or not _same(hello.get("hello"), referee.secret):
+                raise RefereeError("The referee does not know this session")
+            channel.send({"ok": "hello"})
+            connection.settimeout(None)
+            while (request := channel.receive()) is not None:
+                try:
+                    channel.send({"ok": self._answer(referee.session, request, channel)})
+                except PglabError as error:
+                    channel.send({"error": error.message, "remedy": error.remedy})
+                except OSError:
+                    raise  # the kernel is gone
+                except psycopg.Error as error:
+                    said = str(error).strip() or type(error).__name__
+                    log.warning("%s: %s", request.get("do"), said)
+                    channel.send({"error": f"The server said: {said}", "remedy": "See `pglab status`"})
+                except Exception as error:
+                    log.exception("%s", request.get("do"))
+                    channel.send({"error": f"The referee failed ({type(error).__name__})", "remedy": "Its log has more"})
+        except RefereeError as error:  # garbage: say so and hang up
+            channel.send({"error": error.message, "remedy": error.remedy})
+
+    @staticmethod
+    def _answer(session: Session, request: dict[str, Any], channel: Channel) -> Any:
+        def step(text: str) -> None:
+            channel.send({"step": text})
+
+        match request:
+            case {"do": "start", "lab": str(lab)}:
+                return session.start(lab, step)
+            case {"do": "check", "check": str(check)}:
+                return session.check(check, request.get("answer"), step)
+            case {"do": "reset"}:
+                return session.reset(step)
+        raise RefereeError("The referee does not know this request")
+
+
+def _same(told: object, secret: str) -> bool:
+    return isinstance(told, str) and hmac.compare_digest(told.encode(), secret.encode())
+
+
+class RefereeProcess(RefereeHandle):
+    """A referee for one submission, held by whoever grades it."""
+
+    def __init__(self, student: str, home: Home | None = None) -> None:
+        super().__init__(["--graded", "--student", student], home)
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Check → verdict, as the referee saw it.
+
+        Raises:
+            RefereeError: the referee is gone.
+        """
+        return cast(dict[str, dict[str, Any]], self.ask("record"))
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m grader.referee", description="Judge one kernel's checks."
+    )
+    parser.add_argument(
+        "--student", default=student_id(), help="whose parameters are drawn (default: %(default)s)"
+    )
+    parser.add_argument("--graded", action="store_true", help="a fresh database, dropped at the end")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s [%(process)d] %(message)s", level=logging.WARNING)
+    home = Home.default()
+    home.make()
+    referee = Referee(Session(Cluster(home), arguments.student, graded=arguments.graded), home.run)
+    threading.Thread(target=referee.serve_forever, name="serve", daemon=True).start()
+    print(json.dumps({"socket": str(referee.path), "secret": referee.secret}), flush=True)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(referee.session.record() if line.strip() == "record" else None), flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        referee.close()
+
+
+if __name__ == "__main__":
+    main()

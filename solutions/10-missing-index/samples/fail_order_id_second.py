@@ -1,0 +1,3 @@
+# expect: fix=0 safe=0
+# %% solution="fix"
+lab.execute("CREATE INDEX CONCURRENTLY ON order_items (sku, order_id)")

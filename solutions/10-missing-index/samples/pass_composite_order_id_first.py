@@ -1,0 +1,2 @@
+# %% solution="fix"
+lab.execute("CREATE INDEX CONCURRENTLY ON order_items (order_id, id)")

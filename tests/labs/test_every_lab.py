@@ -1,0 +1,53 @@
+"""The contract of every lab: solutions/* is the list, and a sample's name is what it earns."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from grader import trial
+from grader.build import drift
+from grader.spec import Spec, all_labs
+from pglab.cluster import Cluster
+from pglab.home import course_root
+
+LABS = all_labs()
+TRIALS = [(spec, name) for spec in LABS for name in ["release", "solution", *trial.samples(spec)]]
+
+
+@pytest.mark.parametrize(("spec", "name"), TRIALS, ids=[f"{spec.id}-{name}" for spec, name in TRIALS])
+def test_a_trial_earns_what_its_name_says(seeded: Cluster, spec: Spec, name: str) -> None:
+    found = trial.run(spec, name, seeded.home)
+    assert trial.misses(found, trial.expected(spec, name)) == []
+    if name in ("release", "solution"):
+        assert found.errors == []  # each runs from top to bottom
+        for check, verdict in found.record.items():
+            assert verdict["targets"], f"{check} shows no evidence"
+            assert all(target["source"] for target in verdict["targets"])
+            assert float(found.printed[check]) == verdict["points"]
+    if name == "release":
+        for verdict in found.record.values():
+            assert any(target["hint"] for target in verdict["targets"]), (
+                f"{verdict['check']} leaves the student alone"
+            )
+
+
+@pytest.mark.parametrize("spec", LABS, ids=lambda spec: spec.id)
+def test_the_release_is_what_the_source_generates(spec: Spec) -> None:
+    assert drift(course_root().resolve(), [spec.id]) == []
+
+
+@pytest.mark.parametrize("spec", LABS, ids=lambda spec: spec.id)
+def test_a_lab_has_samples_of_each_kind_and_hints_for_each_check(spec: Spec) -> None:
+    kinds = {name.split("_")[0] for name in trial.samples(spec)}
+    assert kinds == {"pass", "fail", "cheat"}
+    assert all(check.hints for check in spec.checks.values())
+    for name in trial.samples(spec):
+        ast.parse((spec.folder / "samples" / f"{name}.py").read_text())
+        trial.expected(spec, name)
+
+
+def test_numbers_and_order_are_given_once() -> None:
+    assert len({spec.number for spec in LABS}) == len(LABS)
+    assert len({(spec.module, spec.order) for spec in LABS}) == len(LABS)
