@@ -81,7 +81,7 @@ class RefereedExecute(Execute):  # type: ignore[misc]
     """Run the notebook with a referee beside the kernel; its record replaces what the grade cells printed."""
 
     referee = DottedObjectName(
-        "grader.referee.RefereeProcess", help="Called with student=…; gives env(), record() and close()."
+        "grader.referee.RefereeProcess", help="Called with student=… and lab=…; gives env(), record() and close()."
     ).tag(config=True)
 
     _ended = ""  # why the kernel ended before the notebook did
@@ -102,7 +102,7 @@ class RefereedExecute(Execute):  # type: ignore[misc]
         student = resources["nbgrader"]["student"]
         self._ended, self._ended_in, self._in_flight = "", -1, ""
         try:
-            referee = import_item(self.referee)(student=student)
+            referee = import_item(self.referee)(student=student, lab=resources["nbgrader"]["assignment"])
             try:
                 with variables(jupyter.environment(Home.default()) | referee.env()):
                     nb, resources = super().preprocess(nb, resources, km)
@@ -190,7 +190,7 @@ def not_seen(name: str, worth: float, why: str) -> dict[str, Any]:
     return {
         "check": name,
         "part": "",
-        "title": name,
+        "title": "",
         "status": "fail",
         "points": 0.0,
         "max_points": worth,
@@ -223,7 +223,7 @@ def shown(verdict: dict[str, Any]) -> dict[str, str]:
     try:
         from pglab.show import verdict as show
     except ImportError:
-        return {"text/plain": f"{verdict['title']}: {verdict['status']}. {verdict.get('message', '')}"}
+        return {"text/plain": f"{verdict['check']}: {verdict['status']}. {verdict.get('message', '')}"}
     bundle = show(verdict)._repr_mimebundle_()
     return dict(bundle[0] if isinstance(bundle, tuple) else bundle)
 

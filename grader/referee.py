@@ -131,8 +131,8 @@ def _same(told: object, secret: str) -> bool:
 class RefereeProcess(RefereeHandle):
     """A referee for one submission, held by whoever grades it."""
 
-    def __init__(self, student: str, home: Home | None = None) -> None:
-        super().__init__(["--graded", "--student", student], home)
+    def __init__(self, student: str, lab: str = "", home: Home | None = None) -> None:
+        super().__init__(["--graded", "--student", student, *(["--lab", lab] if lab else [])], home)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """Check → verdict, as the referee saw it.
@@ -152,11 +152,12 @@ def main() -> None:
         "--student", default=student_id(), help="whose parameters are drawn (default: %(default)s)"
     )
     parser.add_argument("--graded", action="store_true", help="a fresh database, dropped at the end")
+    parser.add_argument("--lab", default="", help="the only lab that may be opened (default: any)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s [%(process)d] %(message)s", level=logging.WARNING)
     home = Home.default()
     home.make()
-    referee = Referee(Session(Cluster(home), arguments.student, graded=arguments.graded), home.run)
+    referee = Referee(Session(Cluster(home), arguments.student, graded=arguments.graded, lab=arguments.lab), home.run)
     threading.Thread(target=referee.serve_forever, name="serve", daemon=True).start()
     print(json.dumps({"socket": str(referee.path), "secret": referee.secret}), flush=True)
     try:

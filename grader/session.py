@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -28,13 +29,18 @@ STUDENTS_OWN = (
 )
 
 
+OPENING = "opening the lab"  # in the record: no check has such a name
+
+
 class Session:
     """One student at one lab at a time. Checks take turns, also when ten arrive at once."""
 
-    def __init__(self, cluster: Cluster, student: str, *, graded: bool = False) -> None:
+    def __init__(self, cluster: Cluster, student: str, *, graded: bool = False, lab: str = "") -> None:
+        """Args: graded: a fresh database, once, and none left behind; lab: the only one that this session opens."""
         self.cluster = cluster
         self.student = student
         self.graded = graded
+        self.only = lab
         self.db: LabDatabase | None = None
         self._record: dict[str, dict[str, Any]] = {}
         self._turns: dict[str, int] = {}
@@ -46,16 +52,17 @@ class Session:
         In a graded session the database is made afresh, once: starting again does not undo what was done.
         """
         with self._lock:
+            if self.only and lab != self.only:
+                raise LabError(f"This session is for {self.only}")
             spec = Spec.load(lab)
-            if self.db is not None and self.db.spec.id != spec.id:
-                if self.graded:
-                    raise LabError(f"This session is for {self.db.spec.id}")
-                self._record.clear()
             first = self.db is None or self.db.spec.id != spec.id
+            if first:
+                self._record.clear()
             db = LabDatabase(self.cluster, spec, self.student, graded=self.graded)
-            if self.graded and first:
-                db.drop()
-            db.open(spec.judge().prepare, on_step)
+            with self._noting_failure():
+                if self.graded and first:
+                    db.drop()
+                db.open(spec.judge().prepare, on_step)
             self.db = db
             return {
                 "id": spec.id, "title": spec.title, "student": self.student, "scale": db.scale, "conninfo": db.conninfo(),
@@ -67,9 +74,21 @@ class Session:
         """Make the incident anew. What was checked so far is forgotten."""
         with self._lock:
             db = self._opened()
-            db.drop()
             self._record.clear()
-            db.open(db.spec.judge().prepare, on_step)
+            with self._noting_failure():
+                db.drop()
+                db.open(db.spec.judge().prepare, on_step)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """A lab that could not be opened stands in the record as an error: nobody may score 0 for it."""
+        try:
+            yield
+        except Exception as error:
+            why = str(error).strip() or type(error).__name__
+            self._record[OPENING] = could_not_measure(OPENING, "", "Opening the lab", 0.0, why).as_dict()
+            raise
+        self._record.pop(OPENING, None)
 
     def check(
         self, name: str, answer: Any, on_step: Callable[[str], None] = lambda step: None
@@ -122,6 +141,9 @@ class Session:
                 "the application's own query fails now: put back what it needs",
             )
         except psycopg.errors.LockNotAvailable:
+            # nobody else is in a graded database, so it is the submission's own lock
+            if self.graded:
+                return gone("locked by the submission's own session", "end each transaction before the check")
             why = "a session of yours holds a lock that the workload waits for; commit or roll back, or restart the kernel, and check again"
         except psycopg.errors.QueryCanceled:
             why = "the workload ran into the limit of 60 s"

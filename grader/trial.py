@@ -120,7 +120,7 @@ def expected(spec: Spec, name: str) -> dict[str, float]:
 def run(spec: Spec, name: str, home: Home | None = None, student: str = "trial") -> Trial:
     """Run one trial under a referee of its own."""
     notebook = load(spec, name)
-    referee = RefereeProcess(student, home)
+    referee = RefereeProcess(student, spec.id, home)
     errors = []
     try:
         with _client(notebook, spec, referee.env()) as client:

@@ -29,7 +29,7 @@ def blocks_per_request(plans: Sequence[Plan], table: str, most: int, points: flo
     measured = f"{worst:,}" + (f" with a {scans[0].node_type} of {table}" if scans else "")
     return Target(
         "blocks per request", "pass" if good else "fail", measured, f"≤ {most} and no Seq Scan of {table}",
-        f"EXPLAIN (ANALYZE, BUFFERS), {len(plans)} requests, the worst", "" if good else hint, points,
+        "EXPLAIN (ANALYZE, BUFFERS)" + (f", {len(plans)} requests, the worst" if len(plans) > 1 else ""), "" if good else hint, points,
     )  # fmt: skip
 
 

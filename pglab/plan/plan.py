@@ -56,8 +56,12 @@ class Plan:
         return self.root.walk()
 
     def costliest(self) -> PlanNode:
-        """The node with the most time of its own; without timing, the one with the most blocks of its own."""
-        return max(self.walk(), key=lambda node: (node.self_ms, node.shared_blks))
+        """The node with the most time of its own; without timing, the one with the most blocks of its own.
+
+        Never a Gather: its own time is starting workers and waiting for what they do, which is the nodes below it.
+        """
+        at_work = [node for node in self.walk() if node.node_type not in ("Gather", "Gather Merge")]
+        return max(at_work, key=lambda node: (node.self_ms, node.shared_blks))
 
     def find(
         self, node_type: str | None = None, relation: str | None = None, executed: bool | None = None

@@ -103,7 +103,9 @@ class Live(Shown):
             self._handle = display(self, display_id=True)
         # In a copy of this context, so that the kernel knows which cell the thread's output belongs to.
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._watch,), name="pglab-live", daemon=True)
+        self._thread = threading.Thread(
+            target=context.run, args=(self._watch,), name="pglab-live", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -111,13 +113,14 @@ class Live(Shown):
         """Take note of a load's progress; the next picture shows it."""
         self._load.append((self._now(), snapshot))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(10)
         for source in (self._sampler, self._pools):
-            if hasattr(source, "close"):
-                source.close()
+            getattr(source, "close", lambda: None)()
         if self._handle is not None:
             self._handle.update(self)
         else:
@@ -165,7 +168,9 @@ class Live(Shown):
             'decoding="sync" style="max-width:100%;height:auto;background:none;">'
         )
         head = style.span(escape(self.title), "font-weight:600;") + escape(f" {style.DASH} {self._head()}")
-        notes = "".join(style.div(escape(note), f"color:{style.ORANGE};font-weight:600;") for note in self._notes())
+        notes = "".join(
+            style.div(escape(note), f"color:{style.ORANGE};font-weight:600;") for note in self._notes()
+        )
         return style.div(style.div(head) + notes + image, style.BASE + "margin:.4em 0;")
 
     def _head(self) -> str:
@@ -186,7 +191,10 @@ class Live(Shown):
         if self._load and (failed := self._load[-1][1].failed):
             errors = self._load[-1][1].errors
             most = max(errors, key=lambda text: errors[text], default="")
-            notes.append(f"{failed:,} failed: {most}" + (f" and {len(errors) - 1} more kinds" if len(errors) > 1 else ""))
+            notes.append(
+                f"{failed:,} failed: {most}"
+                + (f" and {len(errors) - 1} more kinds" if len(errors) > 1 else "")
+            )
         if self._load and (dropped := self._load[-1][1].dropped):
             notes.append(f"{dropped:,} dropped: too many were waiting")
         return [*notes, self._trouble] if self._trouble else notes
@@ -195,25 +203,27 @@ class Live(Shown):
         load = list(self._load)  # the load's thread may add to it
         drawn = []
         if self._sampler is not None:
-            states = list(self._states)
-            drawn.append(
-                Strip(
-                    "connections by state",
-                    [
-                        Line(name, [(at, found.get(name, 0)) for at, found in states], colour, filled=True)
-                        for name, colour in _STATES.items()
-                    ],
-                )
-            )
+            drawn.append(Strip("connections by state", self._connections()))
         drawn.append(Strip("clients waiting", self._waiting()))
         tps = Line("tps", [(at, one.tps) for at, one in load], style.BLUE)
         failed = [(at, one.failed_per_s) for at, one in load]
-        lines = [tps, Line("failed/s", failed, style.ORANGE)] if any(value for _, value in failed) else [tps]
+        lines = (
+            [tps, Line("failed/s", failed, style.ORANGE)] if any(value > 0 for _, value in failed) else [tps]
+        )
         drawn.append(Strip("requests per second", lines))
         known = any(math.isfinite(one.p99_ms) for _, one in load) or not load
         latency = [(at, one.p99_ms if known else one.mean_ms) for at, one in load]
         name = "p99" if known else "mean"
         return [*drawn, Strip(f"{name} latency, ms", [Line(f"{name} ms", latency, style.BLUE)])]
+
+    def _connections(self) -> list[Line]:
+        states = list(self._states)
+        seen = {name for _, found in states for name, count in found.items() if count}
+        return [
+            Line(name, [(at, found.get(name, 0)) for at, found in states], colour, filled=True)
+            for name, colour in _STATES.items()
+            if name in seen
+        ]
 
     def _waiting(self) -> list[Line]:
         lines = []
@@ -225,7 +235,9 @@ class Live(Shown):
         return lines
 
 
-def live(sampler: Sampler | None = None, *, pools: Callable[[], Any] | None = None, title: str = "Live") -> Live:
+def live(
+    sampler: Sampler | None = None, *, pools: Callable[[], Any] | None = None, title: str = "Live"
+) -> Live:
     """A view to be used as `with live(…) as view:`.
 
     Args:
@@ -242,5 +254,5 @@ def _in_notebook() -> bool:
         from IPython import get_ipython
     except ImportError:
         return False
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     return shell is not None and hasattr(shell, "kernel")

@@ -67,13 +67,16 @@ def _strip(strip: Strip, top: float, until_s: float) -> str:
     parts = [_text(LEFT, top - 7, strip.title, style.GREY, weight=600)]
     for share in (0.0, 0.5, 1.0):
         y = bottom - STRIP * share
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="{style.GREY}" stroke-opacity="{0.8 if not share else 0.25}"/>')
+        parts.append(
+            f'<path d="M{LEFT} {y:.1f}H{right}" stroke="{style.GREY}" stroke-opacity="{0.8 if not share else 0.25}"/>'
+        )
         if share != 0.5:
             parts.append(_text(LEFT - 6, y + 4, style.number(most * share), style.GREY, "end"))
-    below: Sequence[Point] = []
-    for line in stacked:
-        parts.append(_area(list(map(place, line.points)), list(map(place, below)), line.colour, bottom))
-        below = line.points
+    # From the top down: where a layer is empty, the edge of the one below it is seen.
+    for line, below in reversed([*zip(stacked, [Line("", [], ""), *stacked], strict=False)]):
+        parts.append(
+            _area(list(map(place, line.points)), list(map(place, below.points)), line.colour, bottom)
+        )
     parts += [_path(line, place) for line in lines]
     parts += _names([line for line in strip.lines if line.points], top, right)
     return "".join(parts)
@@ -85,7 +88,10 @@ def _stack(lines: Sequence[Line]) -> list[Line]:
     for line in lines:
         points = thin(line.points)
         if stacked:
-            points = [(at, value + under) for (at, value), (_, under) in zip(points, stacked[-1].points, strict=True)]
+            points = [
+                (at, value + under)
+                for (at, value), (_, under) in zip(points, stacked[-1].points, strict=True)
+            ]
         stacked.append(Line(line.name, points, line.colour, True))
     return stacked
 
@@ -132,7 +138,9 @@ def _names(lines: Sequence[Line], top: float, right: float) -> list[str]:
     for number, line in enumerate(reversed(lines)):
         y = top + 11 + number * gap
         last = next((value for _, value in reversed(line.points) if math.isfinite(value)), math.nan)
-        rows.append(f'<rect x="{right + 10}" y="{y - 9:.1f}" width="10" height="10" rx="2" fill="{line.colour}"/>')
+        rows.append(
+            f'<rect x="{right + 10}" y="{y - 9:.1f}" width="10" height="10" rx="2" fill="{line.colour}"/>'
+        )
         rows.append(_text(right + 26, y, f"{line.name} {style.number(shortened(last))}", line.colour))
     return rows
 
@@ -142,7 +150,8 @@ def _seconds(top: float, until_s: float) -> str:
     marks = [step * number for number in range(int(until_s / step + 1e-9) + 1)]
     scale = (WIDTH - RIGHT - LEFT) / until_s
     return "".join(
-        _text(LEFT + at * scale, top + 18, f"{at:,.10g}" + (" s" if not at else ""), style.GREY, "middle") for at in marks
+        _text(LEFT + at * scale, top + 18, f"{at:,.10g}" + (" s" if not at else ""), style.GREY, "middle")
+        for at in marks
     )
 
 

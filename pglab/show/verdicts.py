@@ -57,7 +57,7 @@ def _points(part: Mapping[str, Any]) -> str:
         return ""
     if _status(part) == "error":
         return f"{style.plural(most, 'point')} not decided"
-    return f"{style.number(float(part.get('points') or 0))} of {style.plural(most, 'point')}"
+    return f"{float(part.get('points') or 0):g} of {most:g} {'point' if most == 1 else 'points'}"
 
 
 def _evidence(target: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -199,7 +199,7 @@ def _still_a_table(ctx: Context) -> Target:
     now = ctx.snapshot_now()["tables"].get(TABLE)
     kind = kinds[now["kind"]] if now else "gone"
     return Target(
-        f"{TABLE} is",
+        f"kind of {TABLE}",
         "pass" if kind == "a table" else "fail",
         kind,
         "a table",

@@ -40,11 +40,13 @@ before = lab.reproduce(order_page)
 # every statement, with its time and the blocks of 8 kB that it touched.
 
 # %% language="sql"
-# SELECT calls, round(mean_exec_time::numeric, 2) AS mean_ms, round(total_exec_time::numeric) AS total_ms,
-#        (shared_blks_hit + shared_blks_read) / calls AS blocks_per_call, query
+# SELECT sum(calls) AS calls, round(sum(total_exec_time)::numeric) AS total_ms,
+#        round((sum(total_exec_time) / sum(calls))::numeric, 2) AS mean_ms,
+#        round(sum(shared_blks_hit + shared_blks_read) / sum(calls)) AS blocks_per_call, query
 # FROM pg_stat_statements
 # WHERE userid = current_user::regrole AND query LIKE 'SELECT id%'
-# ORDER BY total_exec_time DESC
+# GROUP BY query
+# ORDER BY total_ms DESC
 
 # %% [markdown]
 # Now look at the plans. `lab.explain` runs a query under `EXPLAIN (ANALYZE, BUFFERS)` and draws the plan as a tree; the
@@ -155,7 +157,6 @@ lab.check("safe")
 # is the sequential scan the right choice?* Answer in three to five sentences, with your numbers from above.
 
 # %% [markdown] manual="explain"
-# *Your answer*
 # ### BEGIN SOLUTION
 # A sequential scan reads every block of the table and throws away the rows that do not match, so its cost grows with the
 # table. An index scan walks down a B-tree, three or four blocks, and fetches only the rows that match, so its cost grows

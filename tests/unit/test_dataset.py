@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from collections import namedtuple
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -157,7 +158,7 @@ def test_shipments_invert_the_status_rank() -> None:
 def test_unknown_dataset_and_scale(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset nothing"):
         Dataset.load("nothing")
-    with pytest.raises(DatasetError, match="no scale 'huge'.*tiny, small, full, large"):
+    with pytest.raises(DatasetError, match=r"no scale 'huge'.*tiny, small, full, large"):
         SHOP.scale("huge")
     (tmp_path / "datasets" / "shop").mkdir(parents=True)
     (tmp_path / "datasets" / "shop" / "dataset.toml").write_text("name = 'shop'\n")
@@ -204,6 +205,6 @@ def test_progress_rises_to_the_end() -> None:
         seen.append(board.read(admin, {})[0])
     assert seen[0] == 0
     assert all(
-        before < after or before == after == 0.999 for before, after in zip(seen, seen[1:], strict=False)
+        before < after or before == after == 0.999 for before, after in pairwise(seen)
     )
     assert seen[-1] == 0.999, "1 is for the rename"
