@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -16,22 +18,60 @@ from pglab.dataset import checksum
 CHECKSUM_SPACE = 2**64
 
 
+Call = Callable[[str, list[Any], float], Any]
+
+
+class StudentError(Exception):
+    """The student's function raised, or did not return: a fail, with what it said."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def no_kernel(name: str, arguments: list[Any], limit_s: float) -> Any:
+    """The call of a session that no kernel is connected to."""
+    raise StudentError(f"{name} cannot be run: no kernel is here")
+
+
 class Context:
     """One check of one student's database.
 
     Attributes:
-        facts: what prepare() returned when the database was made; answer: what the student gave, any JSON value;
+        answer: what the student gave, any JSON value; step(text): tells the notebook what is being done;
         rng: draws what the student has never seen, another sequence at each check, the same at each regrade.
     """
 
-    def __init__(self, db: LabDatabase, check: str, answer: Any, turn: int) -> None:
+    def __init__(
+        self,
+        db: LabDatabase,
+        check: str,
+        answer: Any,
+        turn: int,
+        on_step: Callable[[str], None] = lambda step: None,
+        call: Call = no_kernel,
+    ) -> None:
         self.db = db
         self.answer = answer
-        self.facts = db.facts()
+        self.step = on_step
+        self._call = call
         key = db.cluster.home.secrets()["course"].encode()
         self.rng = random.Random(
             hmac.new(key, f"{db.student}/{db.spec.id}/{check}/{turn}".encode(), hashlib.sha256).digest()
         )
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What prepare() returned when the database was made."""
+        return self.db.facts()
+
+    def call(self, name: str, *arguments: Any, limit_s: float = 30.0) -> Any:
+        """Run a function of the student's in their kernel and return its answer as plain JSON (wire.plain).
+
+        Raises:
+            StudentError: it raised, gave no JSON, or did not return within limit_s seconds.
+        """
+        return self._call(name, list(arguments), limit_s)
 
     def judge(self, **settings: str) -> psycopg.Connection[Any]:
         """A connection with the student's rights and the cluster's planner settings."""

@@ -81,7 +81,8 @@ class RefereedExecute(Execute):  # type: ignore[misc]
     """Run the notebook with a referee beside the kernel; its record replaces what the grade cells printed."""
 
     referee = DottedObjectName(
-        "grader.referee.RefereeProcess", help="Called with student=… and lab=…; gives env(), record() and close()."
+        "grader.referee.RefereeProcess",
+        help="Called with student=… and lab=…; gives env(), record() and close().",
     ).tag(config=True)
 
     _ended = ""  # why the kernel ended before the notebook did

@@ -17,18 +17,20 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
 
+from grader.context import StudentError
 from grader.database import student_id
 from grader.session import Session
 from pglab.cluster import Cluster
 from pglab.errors import PglabError, RefereeError
 from pglab.home import Home
 from pglab.launch import RefereeHandle
-from pglab.wire import Channel
+from pglab.wire import Channel, plain
 
 HELLO_LIMIT_S = 5.0
 MOST_CONNECTIONS = 32
@@ -68,7 +70,11 @@ class Referee(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A kernel that died in the middle is no news; anything else is a fault of ours."""
         error = sys.exc_info()[1]
-        log.log(logging.INFO if isinstance(error, OSError) else logging.ERROR, "a conversation broke off", exc_info=error)
+        log.log(
+            logging.INFO if isinstance(error, OSError) else logging.ERROR,
+            "a conversation broke off",
+            exc_info=error,
+        )
 
     def close(self) -> None:
         """Stop serving and leave nothing behind."""
@@ -93,8 +99,10 @@ class _Conversation(socketserver.BaseRequestHandler):
             channel.send({"ok": "hello"})
             connection.settimeout(None)
             while (request := channel.receive()) is not None:
+                if "id" in request:
+                    continue  # an answer that came too late to count
                 try:
-                    channel.send({"ok": self._answer(referee.session, request, channel)})
+                    channel.send({"ok": self._answer(referee.session, request, channel, connection)})
                 except PglabError as error:
                     channel.send({"error": error.message, "remedy": error.remedy})
                 except OSError:
@@ -105,12 +113,19 @@ class _Conversation(socketserver.BaseRequestHandler):
                     channel.send({"error": f"The server said: {said}", "remedy": "See `pglab status`"})
                 except Exception as error:
                     log.exception("%s", request.get("do"))
-                    channel.send({"error": f"The referee failed ({type(error).__name__})", "remedy": "Its log has more"})
+                    channel.send(
+                        {
+                            "error": f"The referee failed ({type(error).__name__})",
+                            "remedy": "Its log has more",
+                        }
+                    )
         except RefereeError as error:  # garbage: say so and hang up
             channel.send({"error": error.message, "remedy": error.remedy})
 
     @staticmethod
-    def _answer(session: Session, request: dict[str, Any], channel: Channel) -> Any:
+    def _answer(
+        session: Session, request: dict[str, Any], channel: Channel, connection: socket.socket
+    ) -> Any:
         def step(text: str) -> None:
             channel.send({"step": text})
 
@@ -118,10 +133,43 @@ class _Conversation(socketserver.BaseRequestHandler):
             case {"do": "start", "lab": str(lab)}:
                 return session.start(lab, step)
             case {"do": "check", "check": str(check)}:
-                return session.check(check, request.get("answer"), step)
+                return session.check(check, request.get("answer"), step, _Caller(channel, connection).run)
             case {"do": "reset"}:
                 return session.reset(step)
         raise RefereeError("The referee does not know this request")
+
+
+class _Caller:
+    """Runs the student's functions over the connection that asked for a check."""
+
+    def __init__(self, channel: Channel, connection: socket.socket) -> None:
+        self._channel = channel
+        self._connection = connection
+
+    def run(self, name: str, arguments: list[Any], limit_s: float) -> Any:
+        """See grader.context.Context.call. A late answer to an earlier call is thrown away by its id."""
+        number = secrets.randbits(48)
+        self._channel.send({"call": name, "id": number, "args": plain(arguments)})
+        deadline = time.monotonic() + limit_s
+        try:
+            while True:
+                self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                answer = self._channel.receive()
+                if answer is None:
+                    raise RefereeError("The kernel ended in the middle of the check")
+                if answer.get("id") != number:
+                    continue
+                if "raised" in answer:
+                    raise StudentError(
+                        f"{name} raised {answer['raised']}", "run it yourself with the same kind of argument"
+                    )
+                return answer.get("result")
+        except TimeoutError:
+            raise StudentError(
+                f"{name} did not return within {limit_s:g} s", "what does it wait for?"
+            ) from None
+        finally:
+            self._connection.settimeout(None)
 
 
 def _same(told: object, secret: str) -> bool:
@@ -157,7 +205,9 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s [%(process)d] %(message)s", level=logging.WARNING)
     home = Home.default()
     home.make()
-    referee = Referee(Session(Cluster(home), arguments.student, graded=arguments.graded, lab=arguments.lab), home.run)
+    referee = Referee(
+        Session(Cluster(home), arguments.student, graded=arguments.graded, lab=arguments.lab), home.run
+    )
     threading.Thread(target=referee.serve_forever, name="serve", daemon=True).start()
     print(json.dumps({"socket": str(referee.path), "secret": referee.secret}), flush=True)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from grader.context import Context
+from grader.context import Call, Context, StudentError, no_kernel
 from grader.database import LabDatabase
 from grader.spec import CheckSpec, Spec
 from grader.verdict import Target, Verdict, could_not_measure
@@ -91,9 +91,17 @@ class Session:
         self._record.pop(OPENING, None)
 
     def check(
-        self, name: str, answer: Any, on_step: Callable[[str], None] = lambda step: None
+        self,
+        name: str,
+        answer: Any,
+        on_step: Callable[[str], None] = lambda step: None,
+        call: Call = no_kernel,
     ) -> dict[str, Any]:
-        """Judge one check and keep the verdict; the last one of a name counts."""
+        """Judge one check and keep the verdict; the last one of a name counts.
+
+        Args:
+            call: runs a function of the student's in their kernel, see Context.call.
+        """
         with self._lock:
             db = self._opened()
             check = db.spec.checks.get(name)
@@ -102,11 +110,11 @@ class Session:
                 raise LabError(f"{db.spec.id} has no check {name!r}", f"Its checks are: {known}")
             turn = self._turns[name] = self._turns.get(name, 0) + 1
             on_step(check.title)
-            verdict = self._judge(db, check, answer, turn).as_dict()
+            verdict = self._judge(db, check, Context(db, check.name, answer, turn, on_step, call)).as_dict()
             self._record[name] = verdict
             return verdict
 
-    def _judge(self, db: LabDatabase, check: CheckSpec, answer: Any, turn: int) -> Verdict:
+    def _judge(self, db: LabDatabase, check: CheckSpec, context: Context) -> Verdict:
         def as_verdict(targets: list[Target], message: str = "") -> Verdict:
             return Verdict(check.name, check.part, check.title, check.points, targets, message)
 
@@ -128,13 +136,24 @@ class Session:
         try:
             if not self._exists(db):
                 return gone("dropped", "lab.reset() gives you a fresh incident")
-            targets = db.spec.judge().CHECKS[check.name](Context(db, check.name, answer, turn))
+            targets = db.spec.judge().CHECKS[check.name](context)
             worth = sum(target.max_points for target in targets)
             if abs(worth - check.points) > 1e-9:
                 raise LabError(
                     f"{db.spec.id}: the targets of {check.name} are worth {worth:g}, and lab.toml says {check.points:g}"
                 )
             return as_verdict(targets)
+        except StudentError as error:
+            target = Target(
+                "your function",
+                "fail",
+                str(error),
+                "returns an answer",
+                "the kernel",
+                error.hint,
+                required=True,
+            )
+            return as_verdict([target])
         except STUDENTS_OWN as error:
             return gone(
                 str(error).strip().splitlines()[0],

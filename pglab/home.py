@@ -78,7 +78,9 @@ class Home:
                 )
 
     @contextmanager
-    def lock(self, name: str, wait_s: float = 600, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    def lock(
+        self, name: str, wait_s: float = 600, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[None]:
         """Hold a lock that ends with this process, however it ends.
 
         Args:

@@ -117,13 +117,18 @@ class Lab:
 
     # -- the referee --------------------------------------------------------------------------------------------------
 
-    def check(self, name: str, answer: Any = None) -> float:
+    def check(self, name: str, answer: Any = None, **functions: Callable[..., Any]) -> float:
         """Have the referee judge a check. Shows the verdict with its evidence; returns the points earned.
+
+        Args:
+            answer: what a question asked for; functions: by name, those that the referee is to run with parameters of
+            its own.
 
         A check that could not be measured shows why and is no fail: run it again when the cause is gone.
         """
         try:
-            verdict = wire.ask(self._channel, {"do": "check", "check": name, "answer": answer})
+            request = {"do": "check", "check": name, "answer": wire.plain(answer)}
+            verdict = wire.ask(self._channel, request, functions=functions)
         except RefereeError as error:
             known = self._checks.get(name, {})
             verdict = {

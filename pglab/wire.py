@@ -5,6 +5,8 @@
                        {"do": "check", "check": "fix", "answer": …}
                        {"do": "reset"}
     referee → kernel   {"step": "cloning the database"}             any number, while it works
+    referee → kernel   {"call": "order_summary", "id": 7, "args": […]}   run the student's function, in a check
+    kernel → referee   {"id": 7, "result": …} or {"id": 7, "raised": "ValueError: …"}
     referee → kernel   {"ok": …}                                    the answer, or
                        {"error": "one sentence", "remedy": "…"}
 
@@ -14,9 +16,13 @@ The secret is drawn for one session and ends with it.
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import decimal
 import json
 import socket
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +36,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._reader = connection.makefile("rb")
+        self._received = bytearray()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message.
@@ -52,13 +58,18 @@ class Channel:
         """The next message, or None when the other end has closed.
 
         Raises:
-            RefereeError: what came is too long or no JSON object; OSError: the connection broke.
+            RefereeError: what came is too long or no JSON object; OSError: the connection broke or timed out.
         """
-        line = self._reader.readline(LONGEST_LINE + 1)
-        if not line:
-            return None
-        if len(line) > LONGEST_LINE:
-            raise RefereeError("The message is too long")
+        # Not a file of the socket's: one of those is of no use any more after a time-out.
+        while (end := self._received.find(b"\n")) < 0:
+            if len(self._received) > LONGEST_LINE:
+                raise RefereeError("The message is too long")
+            more = self._socket.recv(1 << 16)
+            if not more:
+                return None
+            self._received += more
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         try:
             message = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -69,7 +80,6 @@ class Channel:
 
     def close(self) -> None:
         """Hang up."""
-        self._reader.close()
         self._socket.close()
 
 
@@ -98,8 +108,51 @@ def dial(path: Path, secret: str) -> Channel:
     return channel
 
 
-def ask(channel: Channel, request: dict[str, Any], on_step: Callable[[str], None] = lambda step: None) -> Any:
-    """Send a request and wait for its answer.
+def plain(value: Any) -> Any:
+    """A value as JSON has it: rows become lists, dataclasses dicts, dates ISO text, decimals text.
+
+    Both sides use it, so that a student's answer and the oracle's are compared in one form.
+
+    Raises:
+        RefereeError: it cannot be had as JSON.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case datetime.datetime() if value.tzinfo is not None:
+            return value.astimezone(datetime.UTC).isoformat()
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case decimal.Decimal() | uuid.UUID():
+            return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    raise RefereeError(
+        f"A {type(value).__name__} cannot be sent to the referee", "Answer with text, numbers, lists or dicts"
+    )
+
+
+def _run(functions: Mapping[str, Callable[..., Any]], message: dict[str, Any]) -> dict[str, Any]:
+    """Run the student's function that the referee asked for; whatever it raises is its answer."""
+    try:
+        return {"id": message.get("id"), "result": plain(functions[message["call"]](*message["args"]))}
+    except KeyboardInterrupt:
+        return {"id": message.get("id"), "raised": "KeyboardInterrupt: interrupted"}
+    except Exception as error:
+        return {"id": message.get("id"), "raised": f"{type(error).__name__}: {error}"[:2000]}
+
+
+def ask(
+    channel: Channel,
+    request: dict[str, Any],
+    on_step: Callable[[str], None] = lambda step: None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Any:
+    """Send a request and wait for its answer; run the functions that the referee calls meanwhile.
 
     Raises:
         RefereeError: the referee refused, or is gone.
@@ -109,6 +162,8 @@ def ask(channel: Channel, request: dict[str, Any], on_step: Callable[[str], None
         while (message := channel.receive()) is not None:
             if "step" in message:
                 on_step(str(message["step"]))
+            elif "call" in message:
+                channel.send(_run(functions or {}, message))
             elif "ok" in message:
                 return message["ok"]
             else:

@@ -23,7 +23,7 @@ os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
 
 def make_home(prefix: str) -> Path:
     """A new folder with a short path: Unix sockets lie below it. Open to pass through, for the servers' user."""
-    folder = Path(tempfile.mkdtemp(prefix=f"pglab-{prefix}-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix=f"pglab-{prefix}-", dir="/tmp"))
     folder.chmod(0o711)
     return folder
 

@@ -56,7 +56,9 @@ def as_named_user() -> tuple[dict[str, Any], tuple[int, int] | None]:
     except KeyError:
         others = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
         if not others:
-            raise ClusterError("This machine has no user but root", "Postgres needs one: run adduser once") from None
+            raise ClusterError(
+                "This machine has no user but root", "Postgres needs one: run adduser once"
+            ) from None
         entry = others[0]
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}, (entry.pw_uid, entry.pw_gid)
 
@@ -68,4 +70,4 @@ def hand_over(folder: Path, ids: tuple[int, int] | None) -> None:
     os.chown(folder, *ids)
     for parent, folders, files in os.walk(folder):
         for name in folders + files:
-            os.chown(os.path.join(parent, name), *ids, follow_symlinks=False)
+            os.chown(Path(parent, name), *ids, follow_symlinks=False)

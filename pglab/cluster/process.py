@@ -28,6 +28,22 @@ def postmaster(data: Path) -> psutil.Process | None:
     return None
 
 
+def is_alive(found: psutil.Process) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return found.is_running() and bool(found.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def listening_port(data: Path) -> int:
+    """The port in the pid file of a data folder; 0 when there is none."""
+    try:
+        return int((data / "postmaster.pid").read_text().split("\n")[3])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def drop_stale_locks(data: Path, sockets: Path) -> None:
     """Remove what a dead postmaster left behind, when its number is another program's, or a zombie's, by now.
 
@@ -53,7 +69,9 @@ def orphans(data: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_until(what: str, done: Callable[[], bool], limit_s: float, *, last: Callable[[], str] = lambda: "") -> None:
+def wait_until(
+    what: str, done: Callable[[], bool], limit_s: float, *, last: Callable[[], str] = lambda: ""
+) -> None:
     """Poll a condition.
 
     Raises:
@@ -63,7 +81,7 @@ def wait_until(what: str, done: Callable[[], bool], limit_s: float, *, last: Cal
     while not done():
         if time.monotonic() > deadline:
             seen = last()
-            raise ClusterError(f"Waited {limit_s:.0f} s for {what}" + (f"; seen last: {seen}" if seen else ""))
+            raise ClusterError(f"Waited {limit_s:g} s for {what}" + (f"; seen last: {seen}" if seen else ""))
         time.sleep(0.02)
 
 
@@ -80,7 +98,9 @@ def explain_exit(name: str, data: Path, log: Path, since: int) -> Exception:
     if "Address already in use" in text or "could not create any TCP/IP sockets" in text:
         return PortTaken(f"The port of the {name} was taken while it started", "Try again")
     said = [line.split(":  ", 1)[-1].strip() for line in text.splitlines() if ":  " in line]
-    told = [line.split(":  ", 1)[-1].strip() for line in text.splitlines() if "FATAL:" in line or "PANIC:" in line]
+    told = [
+        line.split(":  ", 1)[-1].strip() for line in text.splitlines() if "FATAL:" in line or "PANIC:" in line
+    ]
     reason = told[-1] if told else (said or ["it said nothing"])[-1]
     if "contains errors" in reason and said[:-1]:  # the line before says which
         reason = said[said.index(reason) - 1]

@@ -68,6 +68,7 @@ def production(sockets: str, memory_bytes: int | None = None) -> dict[str, str]:
 
 def as_conf(settings: dict[str, str]) -> str:
     """The settings as the text of a configuration file."""
+
     def quote(value: str) -> str:
         return "'" + value.replace("'", "''") + "'"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 import socket
 import threading
@@ -11,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from grader.context import StudentError
 from grader.referee import Referee
 from pglab.errors import LabError, RefereeError
-from pglab.wire import LONGEST_LINE, ask, dial
+from pglab.wire import LONGEST_LINE, Channel, ask, dial, plain
 
 
 class Echo:
@@ -27,7 +30,7 @@ class Echo:
         step("working")
         return {"id": lab}
 
-    def check(self, check: str, answer: Any, step: Any) -> dict[str, Any]:
+    def check(self, check: str, answer: Any, step: Any, call: Any) -> Any:
         if check == "none":
             raise LabError("There is no check 'none'", "Its checks are: fix")
         with self.busy:
@@ -148,3 +151,56 @@ def test_what_is_no_json_is_refused_before_it_is_sent(referee: Referee) -> None:
         ask(channel, {"do": "check", "check": "fix", "answer": "x" * (LONGEST_LINE + 1)})
     assert ask(channel, {"do": "check", "check": "fix", "answer": 2})["answer"] == 2
     channel.close()
+
+
+class Calling(Echo):
+    """A session that runs a function of the student's."""
+
+    def check(self, check: str, answer: Any, step: Any, call: Any) -> Any:
+        try:
+            return call("double", [answer], 0.3)
+        except StudentError as error:
+            return {"failed": str(error)}
+
+
+@pytest.fixture
+def calling(tmp_path: Path) -> Iterator[Channel]:
+    served = Referee(Calling(), tmp_path)  # type: ignore[arg-type]
+    threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
+    channel = dial(served.path, served.secret)
+    yield channel
+    channel.close()
+    served.close()
+
+
+def run_check(channel: Channel, function: Any, answer: Any = 21) -> Any:
+    return ask(channel, {"do": "check", "check": "fix", "answer": answer}, functions={"double": function})
+
+
+def test_the_referee_runs_a_function_in_the_kernel(calling: Channel) -> None:
+    assert run_check(calling, lambda number: number * 2) == 42
+
+
+def test_what_a_function_raises_is_told_and_does_no_harm(calling: Channel) -> None:
+    def broken(number: int) -> int:
+        raise ValueError("no such order")
+
+    assert run_check(calling, broken) == {"failed": "double raised ValueError: no such order"}
+    assert "A object cannot be sent" in run_check(calling, lambda number: object())["failed"]
+    assert run_check(calling, lambda number: number * 2) == 42
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one(calling: Channel) -> None:
+    over = threading.Event()
+
+    def slow(number: int) -> str:
+        over.wait(1)  # longer than the limit
+        return "late"
+
+    assert run_check(calling, slow) == {"failed": "double did not return within 0.3 s"}
+    assert run_check(calling, lambda number: number * 2) == 42
+
+
+def test_values_travel_in_one_form() -> None:
+    when = datetime.datetime(2024, 1, 2, 3, 4, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    assert plain({1: (when, decimal.Decimal("1.50"))}) == {"1": ["2024-01-02T01:04:00+00:00", "1.50"]}
