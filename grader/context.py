@@ -55,9 +55,8 @@ class Context:
         self.answer = answer
         self.step = on_step
         self._call = call
-        key = db.cluster.home.secrets()["course"].encode()
         self.rng = random.Random(
-            hmac.new(key, f"{db.student}/{db.spec.id}/{check}/{turn}".encode(), hashlib.sha256).digest()
+            hmac.new(db.key, f"{db.student}/{db.spec.id}/{check}/{turn}".encode(), hashlib.sha256).digest()
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from grader.checks.safety import take_snapshot
 from grader.spec import Spec
+from grader.topology import cluster_for, has_own
 from pglab import clones
 from pglab.cluster import Cluster
 from pglab.dataset import Dataset, is_seeded, template_name
@@ -57,18 +58,19 @@ class LabDatabase:
     server counts the judge's statements apart from the student's.
     """
 
-    def __init__(self, cluster: Cluster, spec: Spec, student: str, *, graded: bool) -> None:
+    def __init__(self, shared: Cluster, spec: Spec, student: str, *, graded: bool) -> None:
         suffix = "_" + hashlib.sha256(student.encode()).hexdigest()[:12] if graded else ""
-        self.cluster = cluster
+        self.shared = shared
+        self.cluster = shared  # until open() knows better
         self.spec = spec
         self.student = student
         self.name = f"lab_{spec.number}{suffix}"
         self.judge_role = f"{self.name}_judge"
         self.dataset = Dataset.load(spec.dataset)
         # Drawn from the course's key, so that a second kernel at the same lab does not shut the first one out.
-        key = cluster.home.secrets()["course"].encode()
+        self.key = shared.home.secrets()["course"].encode()
         self._passwords = {
-            role: hmac.new(key, role.encode(), hashlib.sha256).hexdigest()[:32]
+            role: hmac.new(self.key, role.encode(), hashlib.sha256).hexdigest()[:32]
             for role in (self.name, self.judge_role)
         }
         self.scale = ""
@@ -85,7 +87,7 @@ class LabDatabase:
         Raises:
             DatasetError: the dataset is not seeded; NotRunning: the cluster is stopped.
         """
-        self.cluster.require_running()
+        self.cluster = cluster_for(self.shared, self.spec, self.name, on_step)
         self.scale = self._scale()
         self.template = template_name(self.dataset, self.scale)
         with self.cluster.home.lock(f"clone-{self.name}"):
@@ -137,14 +139,17 @@ class LabDatabase:
         return facts.get("template") == self.template and facts.get("student") == self.student
 
     def drop(self) -> None:
-        """Remove the database, and the roles with it."""
+        """Remove the database and the roles with it, or the cluster that the lab has for itself."""
+        if has_own(self.spec):
+            self.shared.own(self.name).remove()
+            return
         clones.drop(self.cluster, self.name)
         with self.cluster.primary.connect() as admin:
             for role in (self.judge_role, self.name):
                 admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
     def _scale(self) -> str:
-        wanted = os.environ.get("PGLAB_SCALE")
+        wanted = self.spec.scale or os.environ.get("PGLAB_SCALE")
         scales = [wanted] if wanted else ["full", "large", "small", "tiny"]
         for scale in scales:
             if is_seeded(self.cluster, self.dataset, scale):

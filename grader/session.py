@@ -177,7 +177,7 @@ class Session:
         return could_not_measure(check.name, check.part, check.title, check.points, why)
 
     def _exists(self, db: LabDatabase) -> bool:
-        with self.cluster.primary.connect() as admin:
+        with db.cluster.primary.connect() as admin:
             return (
                 admin.execute("SELECT FROM pg_database WHERE datname = %s", [db.name]).fetchone() is not None
             )

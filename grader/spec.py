@@ -89,6 +89,11 @@ class Spec:
         return spec
 
     @property
+    def scale(self) -> str:
+        """The dataset's scale that the lab insists on; empty for that of the course."""
+        return str(self.raw.get("scale", ""))
+
+    @property
     def number(self) -> str:
         """The lab's permanent id, such as "10"."""
         return self.id.split("-", 1)[0]

@@ -163,15 +163,19 @@ def test_a_build_in_a_transaction_or_a_function_is_seen_too(
 # -- what is nobody's failure --------------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_is_held_is_an_error_that_says_so(
-    session: Session, student: psycopg.Connection[Any]
+@pytest.mark.parametrize(("graded", "status"), [(False, "error"), (True, "fail")])
+def test_a_lock_that_the_student_holds(
+    session: Session, student: psycopg.Connection[Any], graded: bool, status: str
 ) -> None:
+    """At home it is said and not counted; in class nobody else is in the database."""
+    session.graded = graded
     with student.transaction():
         student.execute("LOCK TABLE order_items")
         verdict = session.check("fix", None)
-    assert verdict["status"] == "error"
-    assert "a session of yours holds a lock" in verdict["message"]
-    assert session.check("fix", None)["status"] == "fail"
+    session.graded = True
+    assert verdict["status"] == status
+    assert ("holds a lock" in verdict["message"]) != graded
+    assert target(session.check("fix", None), "kind of order_items")["status"] == "pass"
 
 
 def test_a_stopped_server_is_an_error_and_comes_back(own_home: Any) -> None:
