@@ -56,7 +56,7 @@ def test_large_is_ten_times_full_and_tiny_holds_whole_blocks() -> None:
     assert scales["tiny"].rows["orders"] < 50_000
 
 
-@pytest.mark.parametrize("scale", ["tiny", "small", "full"])
+@pytest.mark.parametrize("scale", ["tiny", "small", "full", "large"])
 def test_every_table_has_a_checksum(scale: str) -> None:
     stated = SHOP.scales[scale].checksums
     assert set(stated) == set(SHOP.scales[scale].rows)
@@ -204,7 +204,5 @@ def test_progress_rises_to_the_end() -> None:
         board.end(table)
         seen.append(board.read(admin, {})[0])
     assert seen[0] == 0
-    assert all(
-        before < after or before == after == 0.999 for before, after in pairwise(seen)
-    )
+    assert all(before < after or before == after == 0.999 for before, after in pairwise(seen))
     assert seen[-1] == 0.999, "1 is for the rename"
