@@ -13,6 +13,7 @@ import psycopg
 
 from grader.checks.safety import Snapshot, take_snapshot
 from grader.database import LabDatabase
+from pglab.cluster.node import Node
 from pglab.dataset import checksum
 
 CHECKSUM_SPACE = 2**64
@@ -72,9 +73,9 @@ class Context:
         """
         return self._call(name, list(arguments), limit_s)
 
-    def judge(self, **settings: str) -> psycopg.Connection[Any]:
-        """A connection with the student's rights and the cluster's planner settings."""
-        return self.db.judge(**settings)
+    def judge(self, node: Node | None = None, **settings: str) -> psycopg.Connection[Any]:
+        """A connection with the student's rights and the cluster's planner settings, to the primary by default."""
+        return self.db.judge(node, **settings)
 
     def oracle(self) -> psycopg.Connection[Any]:
         """A short look into the untouched template."""

@@ -18,6 +18,7 @@ from grader.spec import Spec
 from grader.topology import cluster_for, has_own
 from pglab import clones
 from pglab.cluster import Cluster
+from pglab.cluster.node import Node
 from pglab.dataset import Dataset, is_seeded, template_name
 from pglab.errors import DatasetError
 
@@ -100,7 +101,7 @@ class LabDatabase:
 
     def _make(self, prepare: Callable[[LabDatabase], dict[str, Any]], on_step: Callable[[str], None]) -> None:
         clones.drop(self.cluster, self.name)
-        clones.clone(self.cluster, self.template, self.name, self.name)
+        clones.clone(self.cluster, self.template, self.name, self.name, lab=self.spec.id)
         with self.admin() as admin:
             _give_tables(admin, self.name)
             with admin.transaction():
@@ -163,7 +164,15 @@ class LabDatabase:
 
     def conninfo(self) -> dict[str, Any]:
         """What the student connects with."""
-        return self.cluster.primary.conninfo(self.name, self.name, self._passwords[self.name])
+        return self.nodes()["primary"]
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """Node → what the student connects to it with: the primary, and the replicas of the lab's topology."""
+        replicas = [self.cluster.replica(name) for name in self.spec.topology if name.startswith("replica")]
+        return {
+            node.name: node.conninfo(self.name, self.name, self._passwords[self.name])
+            for node in (self.cluster.primary, *replicas)
+        }
 
     def admin(self) -> psycopg.Connection[Any]:
         """The superuser's connection, for catalogs and pglab's own schema. It never runs what a student can define:
@@ -172,9 +181,9 @@ class LabDatabase:
             self.name, options="-c search_path=pg_catalog -c lock_timeout=10s"
         )
 
-    def judge(self, **settings: str) -> psycopg.Connection[Any]:
-        """The judge's connection: the student's rights, the cluster's planner settings whatever the student set for
-        the database, and time limits."""
+    def judge(self, node: Node | None = None, **settings: str) -> psycopg.Connection[Any]:
+        """The judge's connection, to the primary by default: the student's rights, the cluster's planner settings
+        whatever the student set for the database, and time limits."""
         chosen = {
             **self._planner_settings(),
             "search_path": "public",
@@ -184,7 +193,7 @@ class LabDatabase:
             **settings,
         }
         options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
-        return self.cluster.primary.connect(
+        return (node or self.cluster.primary).connect(
             self.name,
             self.judge_role,
             self._passwords[self.judge_role],

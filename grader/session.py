@@ -64,20 +64,25 @@ class Session:
                     db.drop()
                 db.open(spec.judge().prepare, on_step)
             self.db = db
-            return {
-                "id": spec.id, "title": spec.title, "student": self.student, "scale": db.scale, "conninfo": db.conninfo(),
-                "params": db.facts().get("params", {}),
-                "checks": {check.name: {"title": check.title, "points": check.points, "hints": check.hints} for check in spec.checks.values()},
-            }  # fmt: skip
+            return self._about(db)
 
-    def reset(self, on_step: Callable[[str], None] = lambda step: None) -> None:
-        """Make the incident anew. What was checked so far is forgotten."""
+    def _about(self, db: LabDatabase) -> dict[str, Any]:
+        spec = db.spec
+        return {
+            "id": spec.id, "title": spec.title, "student": self.student, "scale": db.scale, "conninfo": db.conninfo(),
+            "nodes": db.nodes(), "params": db.facts().get("params", {}),
+            "checks": {check.name: {"title": check.title, "points": check.points, "hints": check.hints} for check in spec.checks.values()},
+        }  # fmt: skip
+
+    def reset(self, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
+        """Make the incident anew. What was checked so far is forgotten. Returns what start() does."""
         with self._lock:
             db = self._opened()
             self._record.clear()
             with self._noting_failure():
                 db.drop()
                 db.open(db.spec.judge().prepare, on_step)
+            return self._about(db)
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:

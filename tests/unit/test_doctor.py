@@ -65,7 +65,8 @@ def test_it_looks_at_everything_and_each_lack_has_a_remedy(
 
 
 def test_a_scale_too_large_for_the_disk(home: Home, free) -> None:  # type: ignore[no-untyped-def]
-    needed = Dataset.load().scales["full"].bytes * doctor.HEADROOM + doctor.GB
+    needed = doctor.disk_needed(Dataset.load().scales["full"].bytes)
+    assert 6e9 < needed < 8e9  # 4.5 GB were seen after seeding, and a lab's clone of 2 GB comes on top
     free(needed + 1)
     assert by_name(home, "full")["disk"].status == "ok"
     free(needed - 1)

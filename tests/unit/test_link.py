@@ -92,18 +92,23 @@ def read(connection: socket.socket, length: int) -> bytes:
     return bytes(got)
 
 
-def added_ms(link: Link, echo: str, rtt_ms: float, count: int) -> float:
-    link.rtt_ms = rtt_ms
+def added_ms(link: Link, echo: str, count: int) -> float:
+    """The difference of the medians of two connections that take turns."""
     host, port = echo.split(":")
+    took: list[list[float]] = [[], []]
     with dial(host, int(port)) as direct, dial(link.host, link.port) as through:
-        return ping_ms(through, count) - ping_ms(direct, count)
+        for _ in range(count):
+            for connection, times in zip((direct, through), took, strict=True):
+                times.append(ping_ms(connection, 1))
+    return statistics.median(took[1]) - statistics.median(took[0])
 
 
 @pytest.mark.parametrize(("rtt_ms", "count"), [(1.0, 200), (5.0, 60), (40.0, 10)])
-def test_adds_its_round_trip(link: Link, echo: str, rtt_ms: float, count: int) -> None:
-    # Others may have the processor for a while: then it is measured again.
+def test_adds_its_round_trip(echo: str, rtt_ms: float, count: int) -> None:
+    # Others may have the processor for a while, also while a link takes its own measure: then there is a new one.
     for _ in range(8):
-        added = added_ms(link, echo, rtt_ms, count)
+        with Link(echo, rtt_ms) as link:
+            added = added_ms(link, echo, count)
         if abs(added - rtt_ms) <= rtt_ms / 10:
             return
     pytest.fail(f"{added:.3f} ms were added, {rtt_ms} ms were asked for")
@@ -114,7 +119,7 @@ def test_a_new_connection_costs_one_round_trip_more(link: Link) -> None:
     start = time.perf_counter()
     with dial(link.host, link.port) as connection:
         first = ping_ms(connection, 1) and time.perf_counter() - start
-        assert 0.115 <= first
+        assert first >= 0.115
         assert ping_ms(connection, 3) < 115
 
 
@@ -212,7 +217,7 @@ def test_unix_sockets_on_both_sides(tmp_path: Path) -> None:
             assert link.conninfo == {"host": str(front), "port": 5432}
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(front / ".s.PGSQL.5432"))
-                assert 10 <= ping_ms(connection, 5)
+                assert ping_ms(connection, 5) >= 10
                 link.cut()
                 assert not (front / ".s.PGSQL.5432").exists()
                 link.restore()

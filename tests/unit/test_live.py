@@ -10,6 +10,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -113,14 +114,12 @@ def test_samples_at_least_once_a_second_and_stops() -> None:
         times.append(time.monotonic())
         return {}
 
-    with live(sampler):
+    with live(sampler) as view:
         limit = time.monotonic() + 10
         while len(times) < 5 and time.monotonic() < limit:
             time.sleep(0.01)
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) < 1
-    count = len(times)
-    time.sleep(0.7)
-    assert len(times) == count
+    assert max(b - a for a, b in pairwise(times)) < 1
+    assert view._thread is not None and not view._thread.is_alive()
 
 
 def test_the_thread_ends_with_an_error_in_the_load() -> None:
@@ -144,7 +143,7 @@ def test_in_plain_python_one_text_is_printed_and_stderr_is_clean() -> None:
         [sys.executable, "-W", "always::UserWarning", "-c", CELL], capture_output=True, text=True
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert len(re.findall("^Two: 2 s · up to 12 connections", ran.stdout, re.M)) == 1
+    assert len(re.findall(r"^Two: \d+ s · up to 12 connections", ran.stdout, re.M)) == 1
     assert len(ran.stdout.splitlines()) == 1
 
 
@@ -152,12 +151,11 @@ def test_in_a_notebook_one_output_is_stored_and_it_is_the_last() -> None:
     import nbclient
     import nbformat
 
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL + "\nprint(view.text())")])
     nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
-    (output,) = notebook.cells[0].outputs
+    output, printed = notebook.cells[0].outputs
     assert output.output_type == "display_data" and set(output.data) == {"text/plain", "text/html"}
-    said = re.search(r"([\d,]+) requests", output.data["text/plain"])
-    assert said and int(said[1]) > 250, "not the last picture"
+    assert output.data["text/plain"] == printed.text.strip(), "not the last picture"
 
 
 # -- the picture ----------------------------------------------------------------------------------------------------
@@ -188,4 +186,4 @@ def test_axes_end_at_round_numbers(value: float, axis: float) -> None:
 
 
 def test_nothing_yet_is_a_picture_too() -> None:
-    texts(Live(lambda: {}, None, "Nothing"))
+    texts(Live(dict, None, "Nothing"))

@@ -129,11 +129,7 @@ def test_errors_of_requests_are_counted_by_their_text() -> None:
         await asyncio.sleep(0.001)
 
     result = check(closed_loop(request, connect=Server().connect, clients=2, count=40))
-    assert result.errors == {
-        "40P01: deadlock detected": 10,
-        "ValueError: number 0": 5,
-        "ValueError: number 4": 5,
-    }
+    assert result.errors == {"40P01: deadlock detected": 10, "ValueError: number 0": 10}
     assert (result.requests, result.failed) == (20, 20)
 
 
@@ -200,9 +196,12 @@ def test_latency_is_free_of_the_timer() -> None:
     async def request(_: object) -> None:
         pass
 
-    result = open_loop(request, connect=Server().connect, clients=5, rate=300, seconds=1)
-    assert result.p50_ms < 0.5  # asyncio's own timer is 0.5 ms late on average
-    assert result.late_p99_ms >= 0
+    for _ in range(8):  # others may have the processor for a while
+        result = open_loop(request, connect=Server().connect, clients=5, rate=300, seconds=0.7)
+        assert result.late_p99_ms >= 0
+        if result.p50_ms < 0.4:  # asyncio's own timer is 0.5 ms late on average
+            return
+    pytest.fail(f"requests were sent {result.p50_ms} ms late")
 
 
 def test_what_cannot_wait_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +330,7 @@ def test_percentiles_are_the_requests_own() -> None:
 def test_errors_of_countless_texts_are_not_all_kept() -> None:
     record = Recorder()
     for number in range(MOST_ERRORS + 30):
-        record.fail(ValueError(f"row {number}"))
+        record.fail(ValueError("x" * number))
     errors = record.result(1).errors
     assert len(errors) == MOST_ERRORS + 1 and errors[OTHER] == 30
 

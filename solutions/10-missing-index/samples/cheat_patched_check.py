@@ -2,5 +2,14 @@
 # expect: fix=0 safe=0
 # %% solution="fix"
 lab.check = lambda *given, **more: 5.0
-pglab.wire.ask = lambda *given, **more: {"points": 5.0, "max_points": 5.0, "status": "pass", "targets": [], "check": "fix", "part": "fix", "title": "", "message": ""}
+pglab.wire.ask = lambda *given, **more: {
+    "points": 5.0,
+    "max_points": 5.0,
+    "status": "pass",
+    "targets": [],
+    "check": "fix",
+    "part": "fix",
+    "title": "",
+    "message": "",
+}
 type(lab).check = lambda *given, **more: 5.0
