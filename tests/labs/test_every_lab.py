@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,21 @@ from pglab.cluster import Cluster
 from pglab.home import course_root
 
 LABS = all_labs()
-TRIALS = [(spec, name) for spec in LABS for name in ["release", "solution", *trial.samples(spec)]]
 
 
-@pytest.mark.parametrize(("spec", "name"), TRIALS, ids=[f"{spec.id}-{name}" for spec, name in TRIALS])
+def trials() -> Iterator[Any]:
+    """Every trial of every lab; of the samples, all but the first of a kind are slow."""
+    for spec in LABS:
+        seen = set()
+        for name in ["release", "solution", *trial.samples(spec)]:
+            kind = name.split("_")[0]
+            yield pytest.param(
+                spec, name, id=f"{spec.id}-{name}", marks=[pytest.mark.slow] if kind in seen else []
+            )
+            seen.add(kind)
+
+
+@pytest.mark.parametrize(("spec", "name"), list(trials()))
 def test_a_trial_earns_what_its_name_says(seeded: Cluster, spec: Spec, name: str) -> None:
     found = trial.run(spec, name, seeded.home)
     assert trial.misses(found, trial.expected(spec, name)) == []
