@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,10 +13,10 @@ from typing import Any
 
 import psycopg
 
+from bench._scratch import scratch_cluster
 from pglab import clones
 from pglab.cluster import Cluster
 from pglab.dataset import Dataset, seed, template_name
-from pglab.home import Home
 
 ROUNDS = 2
 SCALE = os.environ.get("PGLAB_BENCH_SCALE", "full")
@@ -27,15 +26,9 @@ PGBENCH_MB = 15.7  # table and index of one unit of pgbench's scale
 
 def run() -> Iterator[tuple[str, float | str, str]]:
     """Rows of (name, value, goal)."""
-    with tempfile.TemporaryDirectory(prefix="pglab-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # as root the server runs as another user
-        cluster = Cluster(Home(Path(folder)))
-        cluster.up()
-        try:
-            yield from _seeding(cluster)
-            yield from _cloning(cluster, Path(folder))
-        finally:
-            cluster.down()
+    with scratch_cluster() as cluster:
+        yield from _seeding(cluster)
+        yield from _cloning(cluster, cluster.home.root)
 
 
 def _seeding(cluster: Cluster) -> Iterator[tuple[str, float | str, str]]:

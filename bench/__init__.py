@@ -1,0 +1,1 @@
+"""What the project promises, as ratios measured in one run: `make bench`."""
