@@ -1,10 +1,10 @@
 """A cluster of real Postgres nodes on this machine.
 
-    cluster = Cluster(Home.default())
-    cluster.up()
-    with cluster.primary.connect() as admin:
-        admin.execute("SELECT version()")
-    cluster.down()
+cluster = Cluster(Home.default())
+cluster.up()
+with cluster.primary.connect() as admin:
+    admin.execute("SELECT version()")
+cluster.down()
 """
 
 from pglab.cluster.embedded import Cluster

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -46,7 +45,7 @@ class Node:
     @property
     def port(self) -> int:
         """The port that it listens on, or did last; 0 before the first start."""
-        return self.home.read_state().get(self.name, 0)
+        return process.listening_port(self.data) or self.home.read_state().get(self.name, 0)
 
     @property
     def pid(self) -> int | None:
@@ -71,7 +70,9 @@ class Node:
             ClusterError: initdb failed; DiskFull: no room for it.
         """
         self._remove_drafts()
-        draft = self.data.with_name(f"{self.name}.building-{os.getpid()}")  # a killed one's initdb may still write to its own
+        draft = self.data.with_name(
+            f"{self.name}.building-{os.getpid()}"
+        )  # a killed one's initdb may still write to its own
         user, ids = account.as_named_user()
         password = draft / "password"
         try:
@@ -85,7 +86,9 @@ class Node:
                 capture_output=True, text=True, cwd="/", **user,
             )  # fmt: skip
             if made.returncode:
-                raise OSError(made.stderr.strip().splitlines()[-1] if made.stderr.strip() else "initdb failed")
+                raise OSError(
+                    made.stderr.strip().splitlines()[-1] if made.stderr.strip() else "initdb failed"
+                )
             (draft / "data" / "pg_hba.conf").write_text(HBA)
             with (draft / "data" / "postgresql.conf").open("a") as conf:
                 conf.write("\n# --- pglab ---\n" + as_conf(settings))
@@ -94,7 +97,9 @@ class Node:
         except OSError as error:
             if "No space left" in str(error) or process.free_mb(self.home.root) < 8:
                 raise process.disk_full(self.home.root) from error
-            raise ClusterError(f"The {self.name} could not be made: {error}", f"Look at {self.home.root}") from error
+            raise ClusterError(
+                f"The {self.name} could not be made: {error}", f"Look at {self.home.root}"
+            ) from error
         finally:
             self._remove_drafts()
 
@@ -118,7 +123,9 @@ class Node:
             f"the processes of the killed {self.name} to end", lambda: not process.orphans(self.data), 30,
             last=lambda: ", ".join(str(orphan.pid) for orphan in process.orphans(self.data)),
         )  # fmt: skip
-        tried: set[int] = set()
+        tried = {
+            port for name, port in self.home.read_state().items() if name != self.name
+        }  # theirs, stopped or not
         for attempt in range(5):
             port = ports.pick(self.port, avoid=tried)
             tried.add(port)
@@ -132,8 +139,10 @@ class Node:
     def _launch(self, port: int) -> None:
         self.log.touch(exist_ok=True)
         since = self.log.stat().st_size
-        self.home.write_state(**{self.name: port})
+        with self.home.lock("state"):
+            self.home.write_state(**{self.name: port})
         command = [self.binaries["postgres"], "-D", str(self.data), "-p", str(port), "-k", str(self.sockets)]
+        command += self._options()
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_"))}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -156,14 +165,19 @@ class Node:
             if ended or (self._process is None and not self.is_running()):
                 raise process.explain_exit(self.name, self.data, self.log, since)
             time.sleep(0.02)
-        raise ClusterError(f"The {self.name} took no connection within {START_LIMIT_S:.0f} s ({seen})", f"Its log is {self.log}")
+        raise ClusterError(
+            f"The {self.name} took no connection within {START_LIMIT_S:.0f} s ({seen})",
+            f"Its log is {self.log}",
+        )
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server: "fast" ends sessions and writes a checkpoint, "immediate" is a power cut. Stopped already is fine."""
         server = process.postmaster(self.data)
         if server is None:
             return
-        server.send_signal({"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
+        server.send_signal(
+            {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
+        )
         try:
             self._gone(server, STOP_LIMIT_S)
         except ClusterError:
@@ -174,9 +188,11 @@ class Node:
         def is_gone() -> bool:
             if self._process is not None:
                 self._process.poll()  # else our own child stays a zombie
-            return not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+            return not process.is_alive(server)
 
-        process.wait_until(f"the {self.name} to stop", is_gone, limit_s, last=lambda: f"process {server.pid} is alive")
+        process.wait_until(
+            f"the {self.name} to stop", is_gone, limit_s, last=lambda: f"process {server.pid} is alive"
+        )
 
     def append_conf(self, settings: dict[str, str]) -> None:
         """Add settings to postgresql.conf; the last one of a name counts. reload() or a restart makes them work."""
@@ -192,14 +208,24 @@ class Node:
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def conninfo(self, dbname: str = "postgres", user: str = ADMIN, password: str | None = None) -> dict[str, Any]:
+    def conninfo(
+        self, dbname: str = "postgres", user: str = ADMIN, password: str | None = None
+    ) -> dict[str, Any]:
         """Keyword arguments for psycopg.connect, over the Unix socket."""
         secret = self.home.secrets()["admin"] if user == ADMIN and password is None else password
-        return {"host": str(self.sockets), "port": self.port, "dbname": dbname, "user": user, "password": secret}
+        return {
+            "host": str(self.sockets),
+            "port": self.port,
+            "dbname": dbname,
+            "user": user,
+            "password": secret,
+        }
 
-    def connect(self, dbname: str = "postgres", user: str = ADMIN, password: str | None = None, **more: Any) -> psycopg.Connection[Any]:
-        """An autocommit connection; the superuser's by default."""
-        return psycopg.connect(**self.conninfo(dbname, user, password), autocommit=True, **more)
+    def connect(
+        self, dbname: str = "postgres", user: str = ADMIN, password: str | None = None, **more: Any
+    ) -> psycopg.Connection[Any]:
+        """A connection, autocommit unless told otherwise; the superuser's by default."""
+        return psycopg.connect(**self.conninfo(dbname, user, password), **{"autocommit": True, **more})
 
     def lsn(self) -> str:
         """The position up to which WAL has been written, such as "0/3000148"."""
@@ -209,6 +235,10 @@ class Node:
         return str(row[0])
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _options(self) -> list[str]:
+        """More words for the server's command line."""
+        return []
 
     def _check_version(self) -> None:
         made_by = (self.data / "PG_VERSION").read_text().strip()

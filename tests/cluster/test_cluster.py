@@ -62,8 +62,14 @@ def test_auto_explain_is_loaded(cluster: Cluster) -> None:
 def test_nobody_gets_in_without_the_password(cluster: Cluster) -> None:
     for host in (str(cluster.primary.sockets), "127.0.0.1"):
         for password in ("", "wrong"):
-            with pytest.raises(psycopg.OperationalError, match="password"):
-                psycopg.connect(host=host, port=cluster.primary.port, user="pglab_admin", dbname="postgres", password=password)
+            with pytest.raises(psycopg.OperationalError, match=r"password"):
+                psycopg.connect(
+                    host=host,
+                    port=cluster.primary.port,
+                    user="pglab_admin",
+                    dbname="postgres",
+                    password=password,
+                )
 
 
 def test_it_listens_on_loopback_alone(cluster: Cluster) -> None:
@@ -100,7 +106,7 @@ def test_down_and_up_keep_the_data(own: Cluster) -> None:
     write_note(own)
     assert own.down() is True
     assert own.down() is False
-    with pytest.raises(NotRunning, match="pglab up"):
+    with pytest.raises(NotRunning, match=r"pglab up"):
         own.require_running()
     own.up()
     assert read_note(own) == 42
@@ -112,7 +118,12 @@ def test_a_killed_postmaster_is_recovered_from(own: Cluster, own_home: Home) -> 
     os.kill(own.primary.pid, signal.SIGKILL)
     Cluster(own_home).up()  # at once, while its children still end
     assert read_note(own) == 42
-    assert len([o for o in orphans(own.primary.data) if o.ppid() != own.primary.pid and o.pid != own.primary.pid]) == 0
+    assert (
+        len(
+            [o for o in orphans(own.primary.data) if o.ppid() != own.primary.pid and o.pid != own.primary.pid]
+        )
+        == 0
+    )
 
 
 def test_a_power_cut_is_recovered_from(own: Cluster) -> None:
@@ -145,7 +156,10 @@ def test_a_taken_port_is_stepped_over(own: Cluster) -> None:
 
 def test_two_ups_at_the_same_moment_make_one_cluster(own_home: Home) -> None:
     environment = {**os.environ, "PGLAB_HOME": str(own_home.root), "PYTHONPATH": str(course_root())}
-    both = [subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     told = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("making" in text for text in told) == 1
@@ -169,7 +183,9 @@ def test_data_of_another_major_version_is_left_alone(own: Cluster) -> None:
     own.down()
     version = own.primary.data / "PG_VERSION"
     version.write_text("14\n")
-    with pytest.raises(ClusterError, match=r"was made by Postgres 14, and this is Postgres \d+\. Set PGLAB_PG_BIN"):
+    with pytest.raises(
+        ClusterError, match=r"was made by Postgres 14, and this is Postgres \d+\. Set PGLAB_PG_BIN"
+    ):
         own.up()
     version.write_text(f"{own.primary.major}\n")
     own.up()
@@ -180,7 +196,7 @@ def test_broken_settings_are_said_with_the_servers_own_words(own: Cluster) -> No
     own.down()
     with (own.primary.data / "postgresql.conf").open("a") as conf:
         conf.write("max_connections = 'many'\n")
-    with pytest.raises(ClusterError, match="max_connections"):
+    with pytest.raises(ClusterError, match=r"max_connections"):
         own.up()
 
 
@@ -188,13 +204,13 @@ def test_broken_settings_are_said_with_the_servers_own_words(own: Cluster) -> No
 
 
 def test_a_home_too_long_for_a_socket(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="too long for a Unix socket.*Set PGLAB_HOME"):
+    with pytest.raises(ClusterError, match=r"too long for a Unix socket.*Set PGLAB_HOME"):
         Cluster(Home(tmp_path / ("x" * LONGEST_HOME))).up()
 
 
 def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ClusterError, match="cannot be written.*Set PGLAB_HOME"):
+    with pytest.raises(ClusterError, match=r"cannot be written.*Set PGLAB_HOME"):
         Cluster(Home(Path("/proc/pglab"))).up()
 
 
@@ -202,7 +218,7 @@ def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
 def test_as_root_a_home_that_the_servers_cannot_reach(own_home: Home) -> None:
     closed = own_home.root / "closed"
     closed.mkdir(mode=0o700)
-    with pytest.raises(ClusterError, match="closed to other users.*PGLAB_HOME"):
+    with pytest.raises(ClusterError, match=r"closed to other users.*PGLAB_HOME"):
         Cluster(Home(closed / "home")).up()
 
 
@@ -213,7 +229,9 @@ def small_disk(own_home: Home) -> Iterator[Path]:
         pytest.skip("only root can mount a small disk")
     folder = own_home.root / "disk"
     folder.mkdir(mode=0o711, parents=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=450m,mode=711", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=450m,mode=711", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         pytest.skip("mounting is not allowed here")
     yield folder
     server = postmaster(folder / "home" / "primary")
@@ -234,7 +252,9 @@ def fill(folder: Path, keep_mb: int) -> Path:
 def test_too_small_a_disk_is_said_before_anything_is_written(small_disk: Path) -> None:
     fill(small_disk, 300)
     cluster = Cluster(Home(small_disk / "home"))
-    with pytest.raises(DiskFull, match=r"has \d+ MB free, and a cluster needs \d+ MB. Free some space, or set PGLAB_HOME"):
+    with pytest.raises(
+        DiskFull, match=r"has \d+ MB free, and a cluster needs \d+ MB. Free some space, or set PGLAB_HOME"
+    ):
         cluster.up()
     assert not cluster.primary.data.exists()
 

@@ -367,7 +367,7 @@ say("progress: 1.0 s, 2.0 tps, lat 2.000 ms stddev 0.500, 1 failed, lag 0.1 ms")
 say('pgbench: error: connection to server on socket "/x" failed: FATAL:  sorry, too many clients already')
 say("pgbench: error: could not create connection for client 12")
 say("pgbench: error: client 3 script 0 aborted in command 1 query 0: ERROR:  division by zero")
-say("pgbench: error: client 4 script 0 aborted in command 1 query 0: ERROR:  division by zero")
+say("pgbench: pgbench: error: error: client 4 script 0 aborted in command 1 query 0: ERROR:  division by zero")
 if "{mode}" == "hang":
     time.sleep(60)
 print("number of transactions actually processed: 2\\nnumber of failed transactions: 1 (33.3%)\\ntps = 1.75 (without initial connection time)")

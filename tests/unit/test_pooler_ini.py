@@ -76,6 +76,16 @@ def test_ours_stand_in_each_of_two_sections() -> None:
     assert used.theirs == [1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 4]
 
 
+def test_what_follows_a_sections_name_on_its_line_is_seen() -> None:
+    # PgBouncer reads it as if it stood on the next line.
+    used = overlay("[pgbouncer]\n[pgbouncer][pgbouncer] auth_type = any\n[pgbouncer] %include /etc/passwd\n", OURS)
+    live = [line for line in used.text.splitlines() if not line.startswith(";")]
+    assert not [line for line in live if "any" in line or "include" in line]
+    assert live.count("listen_port = 54321") == live.count("[pgbouncer]") == 4
+    assert [note.split(":")[0] for note in used.notes] == ["Line 2", "Line 3"]
+    assert len(used.theirs) == len(used.text.splitlines())
+
+
 LOG = """\
 2026-01-01 00:00:00.000 UTC [1] LOG kernel file descriptor limit: 1024 (hard: 1024); max_client_conn: 8000, max expected fd use: 8052
 2026-01-01 00:00:00.000 UTC [1] WARNING something is odd
