@@ -43,8 +43,8 @@ before = lab.reproduce(order_page)
 # SELECT sum(calls) AS calls, round(sum(total_exec_time)::numeric) AS total_ms,
 #        round((sum(total_exec_time) / sum(calls))::numeric, 2) AS mean_ms,
 #        round(sum(shared_blks_hit + shared_blks_read) / sum(calls)) AS blocks_per_call, query
-# FROM pg_stat_statements
-# WHERE userid = current_user::regrole AND query LIKE 'SELECT id%'
+# FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid
+# WHERE datname = current_database() AND userid = current_user::regrole AND query LIKE 'SELECT id%'
 # GROUP BY query
 # ORDER BY total_ms DESC
 
