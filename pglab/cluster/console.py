@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import threading
-import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
@@ -50,7 +49,7 @@ class Console(ABC):
                 shown = console.execute(f"SHOW {what}".encode())
             except psycopg.Error as error:
                 raise ClusterError(
-                    f"SHOW {what} failed: {str(error).strip()}", "Try POOLS, CLIENTS, SERVERS or STATS"
+                    f"SHOW {what} failed: {_first_line(error)}", "Try POOLS, CLIENTS, SERVERS or STATS"
                 ) from error
             names = [column.name for column in shown.description or ()]
             return [dict(zip(names, row, strict=True)) for row in shown.fetchall()]
@@ -90,16 +89,16 @@ class Console(ABC):
     def _command(self, verb: LiteralString, dbname: str | None, limit_s: float) -> None:
         command = sql.SQL(verb) if dbname is None else sql.SQL(verb + " {}").format(sql.Identifier(dbname))
         with self.console() as console:
-            timer = threading.Timer(limit_s, _cut, [console])
+            given_up = threading.Event()
+            timer = threading.Timer(limit_s, _cut, [console, given_up])
             timer.start()
-            began = time.monotonic()
             try:
                 console.execute(command)
                 return
             except psycopg.Error as error:
-                if time.monotonic() - began < limit_s:
+                if not given_up.is_set():
                     raise ClusterError(
-                        f"{verb} failed: {str(error).strip()}", f"Its log is {self.log}"
+                        f"{verb} failed: {_first_line(error)}", f"Its log is {self.log}"
                     ) from error
             finally:
                 timer.cancel()
@@ -110,10 +109,15 @@ class Console(ABC):
         )
 
 
-def _cut(console: psycopg.Connection[Any]) -> None:
+def _cut(console: psycopg.Connection[Any], given_up: threading.Event) -> None:
     """Cut a connection that waits: PgBouncer does not answer a cancelled PAUSE."""
+    given_up.set()
     with (
         contextlib.suppress(psycopg.Error, OSError),
         socket.socket(fileno=os.dup(console.fileno())) as own,
     ):
         own.shutdown(socket.SHUT_RDWR)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().split("\n")[0]

@@ -37,6 +37,7 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.opened = 0.0  # nothing counts as sent before: a client's handshake still travels
         self.last = 0.0  # when the chunk before goes out: none may overtake it, also when rtt is lowered
+        self.early: list[bytes] = []  # came before there was a peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -44,8 +45,11 @@ class End(asyncio.Protocol):
         self.relay.ends.add(self)
         if self.peer is not None:
             self.peer.peer = self
+            while self.peer.early:
+                self.relay.hold(self.peer, self.write, self.peer.early.pop(0))
             return
-        transport.pause_reading()  # until there is somebody to pass it on to
+        # Until there is somebody to pass it on to. Python before 3.11.4 reads on all the same: hence `early`.
+        transport.pause_reading()
         self.opened = self.relay.loop.time() + 2 * self.relay.half_s
         self.relay.spawn(self._reach())
 
@@ -63,7 +67,9 @@ class End(asyncio.Protocol):
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self.peer is not None:
+        if self.peer is None:
+            self.early.append(data)
+        else:
             self.relay.hold(self, self.peer.write, data)
 
     def connection_lost(self, error: Exception | None) -> None:
