@@ -1,4 +1,4 @@
-"""The learner's own copy of the labs: labs/ is the release and stays as it was made, work/ is theirs.
+"""The learner's own copy of the labs: labs/ is the release and stays as it was made, notebooks/ is theirs.
 
 JupyterLab saves outputs into the notebook that is open. In a copy that neither changes what git knows nor is in the way
 of a newer release.
@@ -13,21 +13,21 @@ from pathlib import Path
 
 from pglab.home import course_root
 
-FOLDER = "work"
+FOLDER = "notebooks"
 MANIFEST = ".released.json"  # path → checksum of the file that was copied
 LEFT_OUT = (".ipynb_checkpoints", "__pycache__")
 
 
 def refresh(root: Path | None = None) -> list[str]:
-    """Copy what is missing in work/, renew what the learner has not touched, and leave the rest alone.
+    """Copy what is missing in notebooks/, renew what the learner has not touched, and leave the rest alone.
 
     Returns:
-        The files that have a newer release but are the learner's by now, relative to work/.
+        The files that have a newer release but are the learner's by now, relative to notebooks/.
     """
     root = root or course_root()
-    labs, work = root / "labs", root / FOLDER
-    work.mkdir(exist_ok=True)
-    manifest = work / MANIFEST
+    labs, mine = root / "labs", root / FOLDER
+    mine.mkdir(exist_ok=True)
+    manifest = mine / MANIFEST
     try:
         copied: dict[str, str] = json.loads(manifest.read_text())
     except (OSError, ValueError):
@@ -37,7 +37,7 @@ def refresh(root: Path | None = None) -> list[str]:
         path for path in labs.rglob("*") if path.is_file() and not set(path.parts) & set(LEFT_OUT)
     ):
         name = source.relative_to(labs).as_posix()
-        target = work / name
+        target = mine / name
         release = _checksum(source)
         if target.exists() and (found := _checksum(target)) != release and found != copied.get(name):
             if copied.get(name) != release:
