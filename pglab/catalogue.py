@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pglab import work
+from pglab import notebooks
 from pglab.errors import LabError
 from pglab.home import course_root
 
@@ -72,7 +72,7 @@ def _read(path: Path, root: Path) -> Entry:
             module=int(text["module"]),
             order=int(text["order"]),
             minutes=int(text.get("minutes", 0)),
-            notebook=Path(work.FOLDER, folder.name, f"{folder.name}.ipynb"),
+            notebook=Path(notebooks.FOLDER, folder.name, f"{folder.name}.ipynb"),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise LabError(

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import psutil
 
-from pglab import work
+from pglab import notebooks
 from pglab.cluster import ports
 from pglab.errors import PglabError
 from pglab.home import Home, course_root
@@ -23,7 +23,7 @@ from pglab.home import Home, course_root
 DEFAULT_PORT = 8888
 START_LIMIT_S = 90.0
 STOP_LIMIT_S = 15.0
-INDEX = f"{work.FOLDER}/README.md"
+INDEX = f"{notebooks.FOLDER}/README.md"
 
 # jupytext's extension would take over how every file is read; the course converts with its library alone.
 # What an instructor needs is in their own JupyterLab (see README, Grading a class).
@@ -201,9 +201,9 @@ def _arguments(port: int | None) -> list[str]:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
     ]
-    if (Path(root) / work.FOLDER).is_dir():
+    if (Path(root) / notebooks.FOLDER).is_dir():
         # The solutions are a folder further away than the learner's notebooks.
-        arguments.append(f"--FileContentsManager.preferred_dir={work.FOLDER}")
+        arguments.append(f"--FileContentsManager.preferred_dir={notebooks.FOLDER}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")
     return arguments
@@ -225,7 +225,7 @@ def _write_settings(home: Home) -> None:
     )
 
 
-def seed_workspace(home: Home, notebooks: Sequence[Path]) -> None:
+def seed_workspace(home: Home, paths: Sequence[Path]) -> None:
     """Have the first visit show the index, and the first notebook in a tab beside it. A learner's own layout stays."""
     from jupyterlab_server.workspaces_handler import WorkspacesManager
 
@@ -234,7 +234,7 @@ def seed_workspace(home: Home, notebooks: Sequence[Path]) -> None:
     if any(folder.glob("*.jupyterlab-workspace")):
         return
     kinds = [("markdownviewer-widget", INDEX, "Markdown Preview")] if (root / INDEX).exists() else []
-    kinds += [("notebook", path.as_posix(), "Notebook") for path in notebooks[:1] if (root / path).exists()]
+    kinds += [("notebook", path.as_posix(), "Notebook") for path in paths[:1] if (root / path).exists()]
     if not kinds:
         return
     names = [f"{kind}:{path}" for kind, path, _ in kinds]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from pglab import catalogue, doctor, jupyter, work
+from pglab import catalogue, doctor, jupyter, notebooks
 from pglab.cluster import Cluster, pgbouncer
 from pglab.dataset import Dataset, is_seeded, seed
 from pglab.errors import PglabError
@@ -60,8 +60,8 @@ def serve(
     cluster = Cluster(home)
     first_time = not cluster.primary.is_made()
     with lease(cluster, say), _fetching_pgbouncer(home, first_time) as fetched:
-        for name in work.refresh():
-            say(f"{work.FOLDER}/{name} is yours and stays; labs/{name} is newer")
+        for name in notebooks.refresh():
+            say(f"{notebooks.FOLDER}/{name} is yours and stays; labs/{name} is newer")
         # JupyterLab takes its seconds to start while the dataset is seeded.
         server = jupyter.Server(home, port, {**os.environ, "PGLAB_SCALE": scale})
         try:

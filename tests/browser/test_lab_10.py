@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from tests.browser.notebook import NotebookPage
 
-NOTEBOOK = "work/10-missing-index/10-missing-index.ipynb"
+NOTEBOOK = "notebooks/10-missing-index/10-missing-index.ipynb"
 FIX = 'lab.execute("CREATE INDEX CONCURRENTLY order_items_order_id_idx ON order_items (order_id)")'
 
 

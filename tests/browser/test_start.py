@@ -39,7 +39,7 @@ def test_nothing_pops_up(page: Page) -> None:
 
 
 def test_solutions_are_not_in_sight(page: Page, course: Course) -> None:
-    page.goto(course.url.replace("/lab/tree/work/README.md", "/lab/workspaces/another"))
+    page.goto(course.url.replace("/lab/tree/notebooks/README.md", "/lab/workspaces/another"))
     listing = page.locator(".jp-DirListing-content")
     expect(listing).to_contain_text("10-missing-index", timeout=60_000)
     expect(listing).not_to_contain_text("solutions")

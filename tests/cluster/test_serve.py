@@ -158,7 +158,7 @@ def test_a_cluster_started_by_hand_goes_on(run: Callable[..., Run], own_home: Ho
     lab = run()
     address = lab.address()
     assert json.loads(pglab("status", "--json"))["jupyterlab"] == [
-        address.replace("/tree/work/README.md", "")
+        address.replace("/tree/notebooks/README.md", "")
     ]
     assert (
         pglab("open", "10", "--no-browser")

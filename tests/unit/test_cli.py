@@ -91,7 +91,7 @@ def test_ctrl_c_is_130(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_beginning_of_a_name_is_enough(root: Path, name: str) -> None:
     found = catalogue.find(name)
     assert (found.id, found.database) == ("10-missing-index", "lab_10")
-    assert found.notebook == Path("work/10-missing-index/10-missing-index.ipynb")
+    assert found.notebook == Path("notebooks/10-missing-index/10-missing-index.ipynb")
 
 
 def test_a_beginning_of_several_names_is_refused(root: Path) -> None:
@@ -195,7 +195,7 @@ def test_open_shows_the_lab_in_the_jupyterlab_that_runs(
 ) -> None:
     monkeypatch.setattr(jupyter, "running", lambda home: [("http://127.0.0.1:8890/", "abc")])
     assert run("open", "10", "--no-browser") == 0
-    address = "http://127.0.0.1:8890/lab/tree/work/10-missing-index/10-missing-index.ipynb?token=abc"
+    address = "http://127.0.0.1:8890/lab/tree/notebooks/10-missing-index/10-missing-index.ipynb?token=abc"
     assert capsys.readouterr().out == f"pglab: open {address}\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pglab import work
+from pglab import notebooks
 
 
 @pytest.fixture
@@ -19,32 +19,32 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_labs_are_copied_once(root: Path) -> None:
-    assert work.refresh(root) == []
-    assert (root / "work/10-missing-index/lab.ipynb").read_text() == "first"
+    assert notebooks.refresh(root) == []
+    assert (root / "notebooks/10-missing-index/lab.ipynb").read_text() == "first"
 
 
 def test_what_the_learner_wrote_stays_and_a_newer_release_is_told(root: Path) -> None:
-    work.refresh(root)
-    mine = root / "work/10-missing-index/lab.ipynb"
+    notebooks.refresh(root)
+    mine = root / "notebooks/10-missing-index/lab.ipynb"
     mine.write_text("my answer")
-    assert work.refresh(root) == []
+    assert notebooks.refresh(root) == []
     (root / "labs/10-missing-index/lab.ipynb").write_text("second")
-    assert work.refresh(root) == ["10-missing-index/lab.ipynb"]
+    assert notebooks.refresh(root) == ["10-missing-index/lab.ipynb"]
     assert mine.read_text() == "my answer"
 
 
 def test_what_is_untouched_follows_the_release(root: Path) -> None:
-    work.refresh(root)
+    notebooks.refresh(root)
     (root / "labs/10-missing-index/workload.py").write_text("second")
-    assert work.refresh(root) == []
-    assert (root / "work/10-missing-index/workload.py").read_text() == "second"
+    assert notebooks.refresh(root) == []
+    assert (root / "notebooks/10-missing-index/workload.py").read_text() == "second"
 
 
 def test_a_deleted_file_comes_back_and_a_lost_manifest_loses_nothing(root: Path) -> None:
-    work.refresh(root)
-    (root / "work/10-missing-index/workload.py").unlink()
-    (root / "work/10-missing-index/lab.ipynb").write_text("my answer")
-    (root / "work" / work.MANIFEST).unlink()
-    work.refresh(root)
-    assert (root / "work/10-missing-index/workload.py").read_text() == "first"
-    assert (root / "work/10-missing-index/lab.ipynb").read_text() == "my answer"
+    notebooks.refresh(root)
+    (root / "notebooks/10-missing-index/workload.py").unlink()
+    (root / "notebooks/10-missing-index/lab.ipynb").write_text("my answer")
+    (root / "notebooks" / notebooks.MANIFEST).unlink()
+    notebooks.refresh(root)
+    assert (root / "notebooks/10-missing-index/workload.py").read_text() == "first"
+    assert (root / "notebooks/10-missing-index/lab.ipynb").read_text() == "my answer"
