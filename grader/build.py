@@ -84,10 +84,13 @@ def release(root: Path, lab: str, staging: Path) -> dict[str, bytes]:
 
 def table(specs: Iterable[Spec], prefix: str) -> str:
     """The labs as a Markdown table, links relative to where it stands."""
-    lines = ["| Lab | Module | Minutes | Incident |", "| --- | --- | --- | --- |"]
+    lines = ["| Lab | Module | Minutes | Incident | Before → after |", "| --- | --- | --- | --- | --- |"]
     for spec in specs:
         link = f"[{spec.title}]({prefix}{spec.id}/{spec.id}.ipynb)"
-        lines.append(f"| {link} | {spec.module} | {spec.minutes} | {spec.incident} |".replace("\n", " "))
+        measured = spec.raw.get("measured", "")  # what its authors saw, on two cores
+        lines.append(
+            f"| {link} | {spec.module} | {spec.minutes} | {spec.incident} | {measured} |".replace("\n", " ")
+        )
     return "\n".join(lines) + "\n"
 
 

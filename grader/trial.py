@@ -146,7 +146,8 @@ def _client(notebook: NotebookNode, spec: Spec, referee: Mapping[str, str]) -> I
         notebook, timeout=CELL_LIMIT_S, allow_errors=False, kernel_name="python3", km=KernelManager(kernel_name="python3"),
         resources={"metadata": {"path": str(folder)}},
     )  # fmt: skip
-    with client.setup_kernel(env={**os.environ, **referee}):
+    # cleanup_kc: the client did not make the manager, and would leave the kernel running
+    with client.setup_kernel(cleanup_kc=True, env={**os.environ, **referee}):
         yield client
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pglab import show, wire
+from pglab.cluster.link import Link
+from pglab.cluster.own_pooler import own_pooler
+from pglab.cluster.pooler import Pooler
 from pglab.errors import LabError, RefereeError
 from pglab.launch import SECRET, SOCKET, RefereeHandle
 from pglab.measure import Measurement, measure_each
@@ -39,6 +43,7 @@ class Lab:
         self._channel = channel
         self._hints_given: dict[str, int] = {}
         self._connection: psycopg.Connection[Any] | None = None
+        self._links: dict[str, Link] = {}
         self._learn(about)
 
     def _learn(self, about: dict[str, Any]) -> None:
@@ -47,6 +52,7 @@ class Lab:
         self.student: str = about["student"]
         self.scale: str = about["scale"]
         self.conninfo: dict[str, Any] = about["conninfo"]
+        self.nodes: dict[str, dict[str, Any]] = about["nodes"]
         self.params: dict[str, Any] = about["params"]
         self._checks: dict[str, dict[str, Any]] = about["checks"]
 
@@ -61,9 +67,55 @@ class Lab:
         c = self.conninfo
         return f"postgresql+psycopg://{quote(c['user'])}:{quote(c['password'])}@/{quote(c['dbname'])}?host={quote(c['host'], safe='')}&port={c['port']}"
 
-    def connect(self, **more: Any) -> psycopg.Connection[Any]:
-        """A new autocommit connection as the application's role, which owns the database."""
-        return psycopg.connect(**self.conninfo, **{"autocommit": True, **more})
+    def connect(self, node: str = "primary", **more: Any) -> psycopg.Connection[Any]:
+        """A new autocommit connection as the application's role, which owns the database.
+
+        Args:
+            node: "primary", or one of the lab's replicas, such as "replica".
+        """
+        if node not in self.nodes:
+            raise LabError(f"This lab has no node {node!r}", f"Its nodes are: {', '.join(self.nodes)}")
+        link = self._links[node].conninfo if node in self._links else {}
+        return psycopg.connect(**(self.nodes[node] | link), **{"autocommit": True, **more})
+
+    def set_round_trip(self, rtt_ms: float, node: str = "primary") -> None:
+        """Put a node so many ms away: connections made from now on run over a link. 0 takes it away again."""
+        if node not in self.nodes:
+            raise LabError(f"This lab has no node {node!r}", f"Its nodes are: {', '.join(self.nodes)}")
+        if node in self._links:
+            self._links.pop(node).close()
+        if rtt_ms:
+            self._links[node] = Link(self.nodes[node], rtt_ms).start()
+
+    def connected(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as the referee calls it: its first argument, a connection, is made from the conninfo that comes.
+
+        The connection is kept from call to call, as a pool would, so opening it is no part of a request.
+        """
+        kept: list[Any] = [None, None]
+
+        def call(conninfo: dict[str, Any], *arguments: Any) -> Any:
+            if kept[0] != conninfo:
+                kept[:] = conninfo, psycopg.connect(**conninfo, autocommit=True)
+            return function(kept[1], *arguments)
+
+        return call
+
+    @contextmanager
+    def pooler(self, ini: str) -> Iterator[Pooler]:
+        """A PgBouncer of your own in front of the lab's primary, while the block runs; see through().
+
+        Raises:
+            ClusterError: PgBouncer is not installed, or did not take the configuration, in its own words.
+        """
+        with own_pooler(self.conninfo, ini) as (pooler, notes):
+            for note in notes:
+                print(f"pgbouncer.ini: {note}.")
+            yield pooler
+
+    def through(self, pooler: Pooler) -> dict[str, Any]:
+        """How the application connects through a pooler: its conninfo with another address."""
+        return {**self.conninfo, "host": str(pooler.sockets), "port": pooler.port}
 
     def execute(self, statement: str, parameters: Sequence[Any] | None = None) -> Any:
         """Run a statement, each in a transaction of its own. Rows come back as a table; anything else as its status."""
@@ -154,7 +206,9 @@ class Lab:
         """Make the incident anew: a fresh database, broken again. What you built in it is gone."""
         if self._connection is not None:
             self._connection.close()
-        wire.ask(self._channel, {"do": "reset"}, _tell)
+        self._learn(wire.ask(self._channel, {"do": "reset"}, _tell))
+        for node, link in list(self._links.items()):  # the node may listen elsewhere now
+            self.set_round_trip(link.rtt_ms, node)
         _connect_sql_magic(self.url)
         print("A fresh incident. Run the notebook from the top.")
 

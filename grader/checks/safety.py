@@ -128,3 +128,26 @@ def rows_unchanged(
         "tables with changed rows", "fail" if changed else "pass", ", ".join(changed) or "none", "none", "count and checksum of every row",
         "a fix must not touch the data; lab.reset() gives you a fresh incident" if changed else "", points, required,
     )  # fmt: skip
+
+
+def nothing_added(before: Snapshot, after: Snapshot, points: float, *, indexes: bool = True) -> Target:
+    """No table or materialised view was added that holds the data a second time, and no index of the others."""
+    kinds = {"r": "table", "p": "table", "m": "materialised view", "f": "foreign table"}
+    tables = {
+        name: kinds[now["kind"]]
+        for name, now in after["tables"].items()
+        if now["kind"] in kinds and name not in before["tables"]
+    }
+    added = [f"{kind} {name}" for name, kind in tables.items()]
+    if indexes:
+        added += [
+            f"index {name}"
+            for name, now in after["indexes"].items()
+            if name not in before["indexes"] and now["table"] not in tables
+        ]
+    more = f" and {len(added) - 3} more" if len(added) > 3 else ""
+    return Target(
+        "tables and indexes added" if indexes else "tables added", "fail" if added else "pass",
+        ("; ".join(added[:3]) or "none") + more, "none", "pg_class, pg_index",
+        "every write pays for it from now on, and this page needs none: drop it" if added else "", points,
+    )  # fmt: skip

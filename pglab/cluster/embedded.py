@@ -74,14 +74,20 @@ class Cluster:
 
     def own(self, name: str, more_settings: Mapping[str, str] | None = None) -> Cluster:
         """A cluster of its own below this one's home, for a lab that starves or breaks its servers. down() stops it too."""
-        return Cluster(Home(self.home.root / f"{OWN}{name}"), more_settings)
+        return self._below(Home(self.home.root / f"{OWN}{name}"), more_settings)
 
     @property
     def owned(self) -> list[Cluster]:
         """Those that have been made."""
         return [
-            Cluster(Home(path.parent.parent)) for path in self.home.root.glob(f"{OWN}*/primary/PG_VERSION")
+            self._below(Home(path.parent.parent))
+            for path in self.home.root.glob(f"{OWN}*/primary/PG_VERSION")
         ]
+
+    def _below(self, home: Home, more_settings: Mapping[str, str] | None = None) -> Cluster:
+        cluster = Cluster(home, more_settings)
+        cluster.binaries = self.binaries  # as root they are a copy of 40 MB: one is enough
+        return cluster
 
     def remove(self) -> None:
         """Stop all nodes and delete the home: only for a cluster of a lab's own."""

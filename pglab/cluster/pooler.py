@@ -166,7 +166,8 @@ class Pooler(Console):
             )
         except psycopg.OperationalError as error:
             raise ClusterError(
-                f"The console of the {self.name} does not answer ({error})", f"Its log is {self.log}"
+                f"The console of the {self.name} does not answer ({str(error).splitlines()[0]})",
+                f"Its log is {self.log}",
             ) from error
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ class Pooler(Console):
             try:
                 console.execute("RELOAD")
             except psycopg.Error as error:  # newer ones say it here too
-                return complaint(self._said(since), self.ini, used) or str(error).strip()
+                return complaint(self._said(since), self.ini, used) or str(error).splitlines()[0]
         return complaint(self._said(since), self.ini, used)
 
     def _said(self, since: int) -> str:

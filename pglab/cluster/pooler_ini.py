@@ -39,13 +39,13 @@ def overlay(text: str, ours: Mapping[str, str], backend: tuple[str, int] | None 
         ours: the laboratory's [pgbouncer] settings.
         backend: host and port for each of [databases] that names no host, as PgBouncer itself takes the local server.
     """
-    lines: list[tuple[int, str]] = []
+    laid_out: list[tuple[int, str]] = []
     notes: list[str] = []
     section, laid = "", False
     # Each section of that name starts from PgBouncer's defaults, so ours stand in each, and first: when a line of theirs
     # is wrong, it keeps what it read before.
     mine = ["; --- pglab ---", *(f"{name} = {value}" for name, value in ours.items()), "; ---"]
-    for number, line in _lines(text):
+    for number, line in lines(text):
         began, setting = _SECTION.match(line), _SETTING.match(line)
         if began:
             section = began[1].strip()
@@ -58,16 +58,16 @@ def overlay(text: str, ours: Mapping[str, str], backend: tuple[str, int] | None 
         elif section == "databases" and setting and backend and not re.search(r"\bhost\s*=", setting[2]):
             port = "" if re.search(r"\bport\s*=", setting[2]) else f" port={backend[1]}"
             line += f" host={_quoted(backend[0])}{port}"
-        lines.append((number, line))
+        laid_out.append((number, line))
         if began and section == "pgbouncer":
-            lines += [(number, own) for own in mine]
+            laid_out += [(number, own) for own in mine]
             laid = True
     if not laid:
-        lines += [(len(lines), own) for own in ["[pgbouncer]", *mine]]
-    return Overlaid("".join(f"{line}\n" for _, line in lines), notes, [number for number, _ in lines])
+        laid_out += [(len(laid_out), own) for own in ["[pgbouncer]", *mine]]
+    return Overlaid("".join(f"{line}\n" for _, line in laid_out), notes, [number for number, _ in laid_out])
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines with their numbers. What follows a section's name on its line, which PgBouncer reads too, is a line more."""
     for number, line in enumerate(text.splitlines(), 1):
         while (found := _SECTION_AND_MORE.match(line)) is not None:

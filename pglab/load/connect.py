@@ -14,6 +14,9 @@ from psycopg_pool import AsyncConnectionPool
 # entered before the load and left after it.
 Connect = Callable[[], Any]
 
+# It reports failed and cancelled connections to stderr, where nbgrader takes points for it; requests get the errors.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
 
 def direct(conninfo: Mapping[str, Any], **more: Any) -> Connect:
     """A connection of its own for each that is asked for, closed at the end. In autocommit unless more says otherwise."""
@@ -35,8 +38,6 @@ class Pool:
     def __init__(self, arguments: dict[str, Any], size: int, wait_s: float) -> None:
         self._arguments, self.size, self._wait_s = arguments, size, wait_s
         self._pool: AsyncConnectionPool[Any] | None = None
-        # It reports every failed connection to stderr, where nbgrader takes points for it; requests get the errors.
-        logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
     def __call__(self) -> AbstractAsyncContextManager[Any]:
         assert self._pool is not None, "the pool has not been opened"

@@ -2,20 +2,25 @@
 
 from pglab.show.charts import BeforeAfter, RequestsChart, before_after, chart_requests
 from pglab.show.plans import PlanTree, plan_tree
+from pglab.show.series import Lanes, Timeline, lanes, timeline
 from pglab.show.style import Shown
 from pglab.show.tables import Table, table
 from pglab.show.verdicts import VerdictView, verdict
 
 __all__ = [
     "BeforeAfter",
+    "Lanes",
     "PlanTree",
     "RequestsChart",
     "Shown",
     "Table",
+    "Timeline",
     "VerdictView",
     "before_after",
     "chart_requests",
+    "lanes",
     "plan_tree",
     "table",
+    "timeline",
     "verdict",
 ]

@@ -320,9 +320,12 @@ def test_down_stops_poolers_too(own_home: Home, pooler: Pooler, monkeypatch: pyt
     own = cluster.pooler()
     own.start(INI, {}, cluster.primary)
     steps: list[str] = []
-    assert Cluster(own_home).down(steps.append)
-    assert steps == ["stopping the pooler", "stopping the primary"]
-    assert not own.is_running()
+    try:
+        assert Cluster(own_home).down(steps.append)
+        assert steps == ["stopping the pooler", "stopping the primary"]
+        assert not own.is_running()
+    finally:
+        own.stop()
 
 
 def test_killed_it_starts_again(cluster: Cluster, running: Pooler, users: dict[str, str]) -> None:
@@ -364,9 +367,8 @@ def test_a_taken_port_is_stepped_over(
 def test_started_again_it_takes_the_new_configuration(
     cluster: Cluster, running: Pooler, users: dict[str, str]
 ) -> None:
-    before, port = psutil.Process(running.pid), running.port
+    before = psutil.Process(running.pid)
     with connect(running):  # 1.23 and newer would wait for it to leave
         running.start(INI.replace("transaction", "session"), users, cluster.primary)
     assert not is_alive(before)
-    assert running.port == port
     assert {row["key"]: row["value"] for row in running.rows("CONFIG")}["pool_mode"] == "session"

@@ -75,7 +75,9 @@ def test_the_package_is_light_and_its_names_are_exact() -> None:
 
 
 def test_every_target_has_one_line_and_help() -> None:
-    told = subprocess.run(["make", "--no-print-directory", "help"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory", "help"], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
     assert {line.split()[1] for line in told.splitlines()} == {
         "lab",
         "test",

@@ -78,7 +78,9 @@ def test_ours_stand_in_each_of_two_sections() -> None:
 
 def test_what_follows_a_sections_name_on_its_line_is_seen() -> None:
     # PgBouncer reads it as if it stood on the next line.
-    used = overlay("[pgbouncer]\n[pgbouncer][pgbouncer] auth_type = any\n[pgbouncer] %include /etc/passwd\n", OURS)
+    used = overlay(
+        "[pgbouncer]\n[pgbouncer][pgbouncer] auth_type = any\n[pgbouncer] %include /etc/passwd\n", OURS
+    )
     live = [line for line in used.text.splitlines() if not line.startswith(";")]
     assert not [line for line in live if "any" in line or "include" in line]
     assert live.count("listen_port = 54321") == live.count("[pgbouncer]") == 4

@@ -1,0 +1,21 @@
+# Right rows, and the key that the page does not know.
+# expect: fix=0 safe=0
+# %% solution="fix"
+def get_order_summary(conn, user_id):
+    orders = fetch(conn, ORDERS, [user_id])
+    by_id = {order["id"]: order for order in orders}
+    for order in orders:
+        order["items"], order["shipping"] = [], []
+    for part, query in (
+        (
+            "items",
+            "SELECT order_id, id, product_id, sku, quantity, price_cents FROM order_items WHERE order_id = ANY(%s) ORDER BY id",
+        ),
+        (
+            "shipping",
+            "SELECT order_id, id, carrier, tracking, shipped_at, delivered_at FROM shipments WHERE order_id = ANY(%s) ORDER BY id",
+        ),
+    ):
+        for row in fetch(conn, query, [list(by_id)]):
+            by_id[row.pop("order_id")][part].append(row)
+    return orders

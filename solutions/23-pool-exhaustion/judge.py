@@ -1,0 +1,407 @@
+"""What the referee does for this lab. Students never see it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from grader.checks import answers
+from grader.checks.connections import Watch
+from grader.checks.student_pooler import Refused, Started, started
+from grader.context import Context, public_rng
+from grader.database import LabDatabase
+from grader.spec import Spec
+from grader.verdict import Target
+from pglab import load
+from pglab.cluster import pgbouncer
+from pglab.errors import ClusterError
+
+workload = Spec.load("23-pool-exhaustion").workload()
+
+POOL = 20  # of each service, in the incident
+MOST_SERVERS = 50  # 003
+CLIENTS = (
+    1.1 * workload.CROWD
+)  # a tenth more than the launch: consoles, jobs, a deployment's second instances
+STALL_S = 3.0
+PATIENCE_S = {  # what drops a client sooner than that gives up on it
+    "query_wait_timeout": 10, "query_timeout": 10, "transaction_timeout": 10, "idle_transaction_timeout": 5, "client_idle_timeout": 60,
+}  # fmt: skip
+LONGEST_WAIT_S = 600.0
+DIRECT = "direct"  # how the baseline's connections are named
+BASELINE_POOL = 24  # three times what is in a transaction at a time
+LEAST_SHARE = 0.5  # of the baseline's throughput; a right fix has 1.0, a pool of one 0.1
+MOST_SLOWER = 5.0  # × the baseline's p99; a right fix has 1.0, a pool of one 15 and more
+MOST_HOLDS = 6.0  # × the time that a request works: where the baseline's p99 is above that, nothing can be said of the fleet
+RUN_S = 4
+TRIES = 3
+DIAGNOSED = "your cluster and your fleet"
+
+
+def prepare(db: LabDatabase) -> dict[str, Any]:
+    """Draw a fleet. The failure is there already: its pools do not fit into max_connections."""
+    pgbouncer.fetch(db.shared.home)  # here, so that a machine without it says so before the first cell
+    rng = public_rng(db)
+    with db.admin() as admin:
+        rows = admin.execute(
+            "SELECT name, setting::int FROM pg_settings WHERE name = 'max_connections' OR name LIKE '%reserved_connections'"
+        ).fetchall()
+    limits: dict[str, int] = dict(rows)
+    most = limits.pop("max_connections")
+    return {"params": {"fleet": _draw(rng)}, "most": most, "usable": most - sum(limits.values())}
+
+
+def _draw(rng: Any) -> dict[str, Any]:
+    """A fleet of about fifty services with about eight transactions at a time."""
+    busy, hold_ms = rng.uniform(7.2, 8.8), rng.randrange(115, 146)
+    return {
+        "services": rng.randrange(46, 55), "rate": round(busy / hold_ms * 1000), "hold_ms": hold_ms, "seed": rng.randrange(1, 10**6)
+    }  # fmt: skip
+
+
+def diagnose_demand(ctx: Context) -> list[Target]:
+    """{"wanted": …, "usable": …}"""
+    given = ctx.answer if isinstance(ctx.answer, dict) else {}
+    wanted, usable, most = (
+        ctx.facts["params"]["fleet"]["services"] * POOL,
+        ctx.facts["usable"],
+        ctx.facts["most"],
+    )
+    return [
+        answers.number("connections that the fleet wants", given.get("wanted"), wanted, 0.5, source=DIAGNOSED, within=0,
+                       hint="every service opens its whole pool: services × pool"),
+        answers.number("connections that it can have", given.get("usable"), usable, 0.5, source="pg_settings", within=0,
+                       hint="max_connections, less what the server keeps for others",
+                       traps=[(most, "max_connections counts every connection; superuser_reserved_connections of them are not for applications")]),
+    ]  # fmt: skip
+
+
+def diagnose_dark(ctx: Context) -> list[Target]:
+    """A number."""
+    services = ctx.facts["params"]["fleet"]["services"]
+    lit = -(-ctx.facts["usable"] // POOL)  # the last of them has part of its pool
+    dark = services - lit - 1  # in the rush for the last places, two or three share them: give or take two
+    trap = (lit, "that is how many have connections; how many services are there in all?")
+    hint = "count the different application_name of the fleet in pg_stat_activity while it is at work, and compare with the number of services"
+    return [answers.number("services without a connection", ctx.answer, dark, 1, source=DIAGNOSED, within=2.01 / dark, hint=hint, traps=[trap])]  # fmt: skip
+
+
+def diagnose_busy(ctx: Context) -> list[Target]:
+    """A number, by how the machine was that day: from half to twice what Little's law says."""
+    fleet = ctx.facts["params"]["fleet"]
+    busy = fleet["rate"] * fleet["hold_ms"] / 1000
+    most = fleet["services"] * POOL
+    return [
+        answers.number(
+            "connections in a transaction at a time", ctx.answer, 1.25 * busy, 1, source="rate × transaction time (Little's law)", within=0.62,
+            hint="count those whose state is not idle: active, and idle in transaction, which is a service at work on an answer",
+            traps=[(most * share, "that counts idle connections as well: they have nothing to do") for share in (0.3, 0.8)],
+        )
+    ]  # fmt: skip
+
+
+# -- what the settings say --------------------------------------------------------------------------------------------
+
+
+def _read(ctx: Context) -> tuple[str, int]:
+    """The answer: {"ini": text, "service_pool": number}."""
+    given, source = ctx.answer if isinstance(ctx.answer, dict) else {}, "your answer"
+    ini, pool = given.get("ini"), given.get("service_pool")
+    if "max_connections" in given:
+        hint = "a pooler is there so that the primary needs no more of them: each costs it memory and a process, idle or not"
+        raise Refused(
+            f"max_connections = {given['max_connections']}",
+            f"max_connections stays {ctx.facts['most']}",
+            source,
+            hint,
+        )
+    if not isinstance(ini, str) or not ini.strip():
+        raise Refused(
+            "no pgbouncer.ini yet", "pgbouncer.ini as text", source, "start with [databases] and [pgbouncer]"
+        )
+    if isinstance(pool, bool) or not isinstance(pool, int) or not 1 <= pool <= 100:
+        raise Refused(
+            f"service_pool = {pool!r}",
+            "a whole number from 1 to 100",
+            source,
+            "how many connections does each service open?",
+        )
+    return ini, pool
+
+
+def _taken(trial: Started) -> Target:
+    said = "; ".join(["taken", *trial.notes])
+    return Target("your configuration", "pass", said, "PgBouncer takes it", "PgBouncer's log", required=True)
+
+
+def _mode(trial: Started) -> Target:
+    mode = trial.may.pool_mode
+    hint = {
+        "session": "in session mode a client keeps its server connection until it disconnects, and a service's pool never does",
+        "statement": "in statement mode a transaction of two statements is refused",
+    }.get(mode, "")
+    return Target(
+        "pool_mode", "fail" if hint else "pass", mode, "transaction", "SHOW POOLS", hint, required=True
+    )
+
+
+def _patience(trial: Started) -> Target:
+    hasty = [f"{name} = {at:g} s" for name, at in trial.may.timeouts.items() if at < PATIENCE_S[name]]
+    hint = "a request that waits is late; one that is dropped is lost, and the fleet gives up without a word to anybody"
+    return Target(
+        "settings that drop clients too soon", "fail" if hasty else "pass", ", ".join(hasty) or "none", "none: a stall may last 10 s",
+        "SHOW CONFIG", hint if hasty else "", required=True,
+    )  # fmt: skip
+
+
+def _servers(ctx: Context, trial: Started, points: float, watch: Watch | None = None) -> Target:
+    """Both what was seen and what the settings allow stay at or under the target."""
+    may, usable = trial.may, ctx.facts["usable"]
+    seen = watch.most if watch else 0
+    good = seen <= MOST_SERVERS and may.servers <= MOST_SERVERS
+    if may.servers > usable:
+        hint = f"that is more than the {usable} that the primary has for applications, and no pooler raises max_connections: let clients share fewer"
+    elif may.servers - may.reserve <= MOST_SERVERS:
+        hint = "reserve_pool_size comes on top of default_pool_size: their sum counts"
+    else:
+        hint = "each of them is a process of the primary: how many are in a transaction at a time?"
+    return Target(
+        "server connections", "pass" if good else "fail", (f"{seen} seen, " if watch else "") + f"{may.servers} allowed", f"≤ {MOST_SERVERS}",
+        (f"pg_stat_activity, {watch.samples} samples; " if watch else "") + "SHOW DATABASES", "" if good else hint, points, required=True,
+    )  # fmt: skip
+
+
+# -- fix --------------------------------------------------------------------------------------------------------------
+
+
+def lost(result: load.LoadResult) -> int:
+    """Requests that failed, or that nobody had answered some seconds after the end."""
+    return result.failed + result.dropped + result.unfinished
+
+
+@dataclass(frozen=True)
+class Run:
+    """The fleet through the pooler, and the baseline past it in the same seconds."""
+
+    base: load.LoadResult
+    fleet: load.LoadResult
+    hold_ms: float
+
+    @property
+    def share(self) -> float:
+        """The fleet's throughput over the baseline's."""
+        return self.fleet.tps / max(self.base.tps, 1e-9)
+
+    @property
+    def slower(self) -> float:
+        """The fleet's p99 over the baseline's."""
+        return (
+            self.fleet.p99_ms / self.base.p99_ms
+            if self.fleet.requests and self.base.requests
+            else float("inf")
+        )
+
+    @property
+    def good(self) -> bool:
+        return not lost(self.fleet) and self.share >= LEAST_SHARE and self.slower <= MOST_SLOWER
+
+    @property
+    def clear(self) -> bool:
+        """Whether a bad result is the pooler's: the baseline went well meanwhile, and requests lost are counted, not timed."""
+        return not lost(self.base) and (lost(self.fleet) > 0 or self.base.p99_ms <= MOST_HOLDS * self.hold_ms)
+
+
+def fix(ctx: Context) -> list[Target]:
+    """The student's PgBouncer under the fleet, in a stall, and under the crowd of the launch."""
+    try:
+        ini, service_pool = _read(ctx)
+        with started(ctx, ini) as trial:
+            return _fix(ctx, trial, service_pool)
+    except Refused as refused:
+        return [refused.target(6)]
+
+
+def _fix(ctx: Context, trial: Started, service_pool: int) -> list[Target]:
+    plan, clients = _draw(ctx.rng), workload.most_clients()
+    crowd: load.LoadResult | None = None
+    with Watch(ctx.db.cluster.primary, trial.pooler, trial.past["user"], f"{DIRECT}%") as watch:
+        ctx.step(f"the fleet: {plan['services']} services with {service_pool} connections each")
+        run, stall, waited = asyncio.run(_drive(trial, service_pool, plan, watch))
+        if stall is not None and not lost(stall):
+            ctx.step(f"the launch: {clients:,} clients")
+            program = str(ctx.db.cluster.binaries["pgbench"])
+            crowd = load.pgbench(
+                trial.through,
+                workload.CROWD_SCRIPT,
+                clients=clients,
+                seconds=2,
+                seed=plan["seed"],
+                program=program,
+            )
+    if watch.trouble:
+        raise ClusterError(f"The referee's own connection broke ({watch.trouble})", "Check again")
+    untried: Any = "fail" if run.good or run.clear else "error"
+    return [
+        _taken(trial),
+        _mode(trial),
+        *_fleet(run, _why(run, trial, service_pool, waited)),
+        _patience(trial),
+        _stall(stall, untried),
+        _crowd(crowd, clients, untried),
+        _servers(ctx, trial, 2, watch),
+    ]
+
+
+async def _drive(
+    trial: Started, service_pool: int, plan: dict[str, Any], watch: Watch
+) -> tuple[Run, load.LoadResult | None, str]:
+    """The fleet and the baseline side by side, in one loop, with the same arrivals; then the fleet in a stall.
+
+    Returns: the run, the stall when it came to that, and what waited in the pooler during the run.
+    """
+    fleet = workload.Fleet(trial.through, pool=service_pool, **plan)
+    base = workload.Fleet(trial.past, pool=BASELINE_POOL, name=DIRECT, **{**plan, "services": 1})
+    async with base, fleet:
+        for _ in range(TRIES):
+            run = Run(*await asyncio.gather(base.send(RUN_S), fleet.send(RUN_S)), plan["hold_ms"])
+            if run.good or run.clear:
+                break
+        waited = (
+            f"{watch.waiting:,} clients waited for {watch.busy} busy server connections"
+            if watch.waiting
+            else ""
+        )
+        if not run.good:
+            return run, None, waited
+        reports = [_report(trial.through) for _ in range(min(trial.may.servers, MOST_SERVERS))]
+        stall, *_ = await asyncio.gather(fleet.send(STALL_S - 0.5), *reports, return_exceptions=True)
+        if isinstance(stall, BaseException):
+            raise stall
+        return run, stall, waited
+
+
+async def _report(conninfo: dict[str, Any]) -> None:
+    """A long query that has a server connection to itself."""
+    async with await psycopg.AsyncConnection.connect(
+        **conninfo, autocommit=True, prepare_threshold=None
+    ) as conn:
+        await conn.execute("SELECT pg_sleep(%s)", [STALL_S])
+
+
+def _why(run: Run, trial: Started, service_pool: int, waited: str) -> str:
+    """The next step when the fleet did not go well."""
+    if run.fleet.errors:
+        return "those are the words of the server or the pooler: which setting refuses or drops clients?"
+    if trial.may.pool_mode == "session":
+        return f"{waited or 'clients waited'}: who holds those, and until when?"
+    if waited:
+        return f"{waited} (SHOW POOLS): how many transactions are open at a time?"
+    return f"nobody waited in PgBouncer: requests waited in the services, for the {service_pool} of their own pool"
+
+
+def _fleet(run: Run, hint: str) -> list[Target]:
+    base, fleet = run.base, run.fleet
+    said = f"{lost(fleet):,} of {fleet.sent:,}"
+    said += "".join(f"; {count:,} × {text}" for text, count in [*fleet.errors.items()][:2])
+    said += f"; {fleet.unfinished:,} still waited 5 s after the end" if fleet.unfinished else ""
+
+    def target(name: str, good: bool, measured: str, wanted: str, source: str) -> Target:
+        status: Any = "pass" if good else "fail" if run.clear else "error"
+        next_step = (
+            "" if good else hint if run.clear else "the baseline was too slow to compare with: check again"
+        )
+        return Target(name, status, measured, wanted, source, next_step, 1, required=True)
+
+    return [
+        target("requests of the fleet that were lost", not lost(fleet), said, "0", f"{fleet.sent:,} requests in {RUN_S} s"),
+        target("throughput, of the direct baseline's", run.share >= LEAST_SHARE, f"{run.share:.0%}", f"≥ {LEAST_SHARE:.0%}",
+               f"{fleet.tps:,.0f} and {base.tps:,.0f} per second, in the same seconds; baseline: {BASELINE_POOL} direct connections"),
+        target("p99, of the direct baseline's", run.slower <= MOST_SLOWER, f"{run.slower:,.1f}×", f"≤ {MOST_SLOWER:g}×",
+               f"{fleet.p99_ms:,.0f} ms and {base.p99_ms:,.0f} ms, in the same seconds"),
+    ]  # fmt: skip
+
+
+def _stall(stall: load.LoadResult | None, untried: Any) -> Target:
+    name, wanted = f"requests lost while long queries hold every connection for {STALL_S:g} s", "0"
+    if stall is None:
+        return Target(name, untried, "not tried", wanted, "comes after the fleet", required=True)
+    said = f"{lost(stall):,} of {stall.sent:,}" + "".join(
+        f"; {count:,} × {text}" for text, count in stall.errors.items()
+    )
+    hint = (
+        "the pooler's own words: what does that setting do to a client that has to wait?"
+        if lost(stall)
+        else ""
+    )
+    return Target(name, "fail" if lost(stall) else "pass", said, wanted, "the fleet, and pg_sleep on each server connection", hint, required=True)  # fmt: skip
+
+
+def _crowd(crowd: load.LoadResult | None, clients: int, untried: Any) -> Target:
+    name, wanted = f"errors of {clients:,} clients at once", "0"
+    if crowd is None:
+        return Target(
+            name, untried, "not tried", wanted, "comes after the stall", max_points=1, required=True
+        )
+    source = (
+        "pgbench"
+        if clients == workload.CROWD
+        else f"pgbench; this machine's limit on open files allows no {workload.CROWD:,}"
+    )
+    good = not lost(crowd) and crowd.requests > 0
+    said = f"{crowd.requests:,} requests, {crowd.tps:,.0f} per second" if good else ""
+    said = "; ".join(
+        [
+            f"{lost(crowd):,}",
+            *([said] if said else []),
+            *(f"{count:,} × {text}" for text, count in crowd.errors.items()),
+        ]
+    )
+    hint = "" if good else "max_client_conn is the number at the front door: how many come?"
+    return Target(name, "pass" if good else "fail", said, wanted, source, hint, 1, required=True)
+
+
+# -- safe -------------------------------------------------------------------------------------------------------------
+
+
+def safe(ctx: Context) -> list[Target]:
+    """What the numbers would do on other days. A configuration that cannot work has nothing to be safe."""
+    try:
+        ini, service_pool = _read(ctx)
+        with started(ctx, ini) as trial:
+            return _safe(ctx, trial, service_pool)
+    except Refused as refused:
+        return [refused.target(3)]
+
+
+def _safe(ctx: Context, trial: Started, service_pool: int) -> list[Target]:
+    fleet, may, usable = ctx.facts["params"]["fleet"], trial.may, ctx.facts["usable"]
+    busy = fleet["rate"] * fleet["hold_ms"] / 1000
+    enough = may.servers > busy and service_pool > workload.BUSIEST * busy
+    together = fleet["services"] * service_pool
+    wait_s = may.timeouts.get("query_wait_timeout", float("inf"))
+    return [
+        _mode(trial),
+        _patience(trial),
+        _servers(ctx, trial, 0),
+        Target("room for the work itself", "pass" if enough else "fail", f"{may.servers} server connections, {service_pool} for each service",
+               f"> {busy:.1f} and > {workload.BUSIEST * busy:.1f}", "rate × transaction time, of the fleet and of its busiest service",
+               "" if enough else "Little's law gives the average; below it the queue grows without end", required=True),
+        Target("max_client_conn", "pass" if may.clients >= CLIENTS else "fail", f"{may.clients:,}", f"≥ {CLIENTS:,.0f}: the launch and a tenth more",
+               "SHOW CONFIG", "" if may.clients >= CLIENTS else "who comes last is refused: a console, a job, the new half of a deployment", 1),
+        Target("all the services' pools together", "pass" if together <= usable else "fail", f"{fleet['services']} × {service_pool} = {together:,}", f"≤ {usable}",
+               "your fleet; pg_settings", "" if together <= usable else "one day somebody points the fleet past the pooler: then this is what the primary gets", 1),
+        Target("the longest that a client waits in vain", "pass" if wait_s <= LONGEST_WAIT_S else "fail", "forever" if wait_s == float("inf") else f"{wait_s:g} s",
+               f"≤ {LONGEST_WAIT_S:g} s", "query_wait_timeout", "" if wait_s <= LONGEST_WAIT_S else "0 turns the limit off: a dead primary then looks like a slow one", 1),
+    ]  # fmt: skip
+
+
+CHECKS = {
+    "diagnose-demand": diagnose_demand,
+    "diagnose-dark": diagnose_dark,
+    "diagnose-busy": diagnose_busy,
+    "fix": fix,
+    "safe": safe,
+}

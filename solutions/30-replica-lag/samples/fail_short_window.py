@@ -1,0 +1,17 @@
+# A window that is longer than the lag of 400 ms, and shorter than that of other days.
+# expect: fix=0 safe=0
+# %% solution="fix"
+class Router:
+    def __init__(self):
+        self.until = {}
+
+    def route(self, session, statement, replica_lsn):
+        if not is_read(statement) or replica_lsn is None or time.monotonic() < self.until.get(session, 0):
+            return "primary"
+        return "replica"
+
+    def wrote(self, session, lsn):
+        self.until[session] = time.monotonic() + 0.5
+
+
+router = Router()
