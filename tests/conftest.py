@@ -9,8 +9,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pglab.cluster import Cluster
@@ -71,8 +73,7 @@ def own_home() -> Iterator[Home]:
     from pglab.cluster.process import orphans, postmaster
 
     server = postmaster(folder / "primary")
-    if server is not None:
-        server.kill()
-    for process in orphans(folder / "primary"):
-        process.kill()
+    for process in [*([server] if server else []), *orphans(folder / "primary")]:
+        with suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
+            process.kill()
     shutil.rmtree(folder, ignore_errors=True)

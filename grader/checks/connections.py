@@ -22,6 +22,8 @@ _SECTION = re.compile(r"\s*\[([^\]]*)\]")
 _WORD = re.compile(
     r"\b(host|port|dbname|user|password|auth_user|auth_query|auth_dbname)\s*=\s*('(?:[^']|'')*'|[^\s']*)"
 )
+_RUNS_SQL = re.compile(r"\b(connect_query|server_check_query|server_reset_query)\s*=\s*(.*)", re.IGNORECASE)
+_USUAL_SQL = ("", "select 1", "discard all", "deallocate all")
 _LETS_ALL_IN = re.compile(r"\s*auth_type\s*=\s*(any|trust)\b", re.IGNORECASE)
 _COUNT = """
 SELECT count(*) FROM pg_catalog.pg_stat_activity
@@ -63,7 +65,7 @@ def allowed(pooler: Pooler, dbname: str, user: str) -> Allowed:
 def reaches_beyond(ini: str, node: Node, dbname: str) -> list[str]:
     """Where a pgbouncer.ini reaches for more than the pools of this node's database, one phrase each.
 
-    Another server, role or database, another file, or a door that lets everyone in. Read more strictly than PgBouncer
+    Another server, role or database, another file, SQL as the judge's role, or a door that lets everyone in. Read more strictly than PgBouncer
     reads it, and before it does.
     """
     found, section = [], ""
@@ -78,6 +80,8 @@ def reaches_beyond(ini: str, node: Node, dbname: str) -> list[str]:
             continue
         if began := _SECTION.match(line):
             section = began[1].strip().lower()
+        elif (runs := _RUNS_SQL.search(text)) and runs[2].strip(" ';").lower() not in _USUAL_SQL:
+            found.append(f"line {number} runs SQL of its own ({runs[1]})")
         elif text.startswith("%"):
             found.append(f"line {number} reads another file ({text[:60]})")
         elif section == "databases":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 FIRST, LAST = 54320, 54999
 
@@ -31,3 +33,12 @@ def pick(preferred: int | None = None, *, avoid: set[int] = frozenset()) -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def held(port: int) -> Iterator[None]:
+    """Keep a stopped server's port from others while the block runs: the next one to start picks the lowest free one."""
+    with socket.socket() as holder:
+        with suppress(OSError):  # it is gone already
+            holder.bind(("127.0.0.1", port))  # not SO_REUSEADDR, which would share it with others that set it
+        yield

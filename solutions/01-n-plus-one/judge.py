@@ -163,15 +163,15 @@ def fix(ctx: Context) -> list[Target]:
                         plain(then),
                     )
                 asked.add(application.call("no orders", FUNCTION, FRESH_ID), [])
-        good = asked.targets(ctx)
-        if any(target.status != "pass" for target in good):
-            ratio = _not_measured(RATIO, 2)
+        before = _blocks_of_the_incident(ctx, users[80])
+        found = asked.targets(ctx, before)
+        if any(target.status != "pass" for target in found):
+            ratio = _not_measured(RATIO, 1)
         else:
             ctx.step("running both versions in turn")
-            timed = _Asked()
-            ratio = _ratio(application, users[80], wanted[80], timed)
-            good = asked.targets(ctx, timed)
-    return [*good, ratio]
+            ratio = _ratio(application, users[80], wanted[80], asked)
+            found = asked.targets(ctx, before)
+    return [*found, ratio]
 
 
 class _Asked:
@@ -193,26 +193,29 @@ class _Asked:
         """Nobody waits for seven answers of which each fetches a table."""
         return sum(request.rows for request in self.requests) <= 10 * self.most_rows
 
-    def targets(self, ctx: Context, timed: _Asked | None = None) -> list[Target]:
-        """All but the ratio. timed: more requests that count, and need not be shown one by one."""
-        every = self.requests + (timed.requests if timed else [])
+    def targets(self, ctx: Context, blocks: int) -> list[Target]:
+        """All but the ratio. blocks: of 8 kB, that the incident reads for 80 orders."""
+        added = safety.nothing_added(ctx.snapshot_then(), ctx.snapshot_now(), 0, indexes=False)
+        hint = "explain your queries: which of them reads rows of other users, only to throw them away?"
         return [
             _same_answers(self),
-            queries.calls_per_request(_worth_showing(self.requests, every), MOST_CALLS, 3),
+            queries.calls_per_request(self.worth_showing(), MOST_CALLS, 3),
             queries.rows_sent(self.requests, self.most_rows, 1, ROWS_HINT),
-            queries.by_nobody_else(every),
-            replace(safety.nothing_added(ctx.snapshot_then(), ctx.snapshot_now(), 0, indexes=False), required=True),
-        ]  # fmt: skip
+            queries.blocks_against(
+                blocks, self.requests[min(1, len(self.requests) - 1)], MOST_BLOCKS, 1, hint
+            ),
+            queries.by_nobody_else(self.requests),
+            replace(added, required=True),
+        ]
+
+    def worth_showing(self) -> list[Request]:
+        """The first round, and of the others one that needed more calls (or none)."""
+        first, others = self.requests[: len(SIZES)], self.requests[len(SIZES) :]
+        bad = [r for r in others if not 1 <= r.calls <= MOST_CALLS or r.nested_calls > MOST_CALLS]
+        return first + bad[:1]
 
 
-def _worth_showing(shown: list[Request], every: list[Request]) -> list[Request]:
-    """The requests of the first round, and whichever of the others needed more (or nothing)."""
-    bad = [r for r in every if not 1 <= r.calls <= MOST_CALLS or r.nested_calls > MOST_CALLS]
-    first = shown[: len(SIZES)]
-    return first + [request for request in bad if request not in first][:1]
-
-
-def _ratio(application: Application, user: int, wanted: list[Order], timed: _Asked) -> Target:
+def _ratio(application: Application, user: int, wanted: list[Order], asked: _Asked) -> Target:
     with application.judge() as judge:
         workload.get_order_summary(judge, user)
 
@@ -223,14 +226,24 @@ def _ratio(application: Application, user: int, wanted: list[Order], timed: _Ask
 
         def fixed(_: int) -> float:
             request = application.call("80 orders", FUNCTION, user)
-            timed.add(request, wanted)
+            asked.add(request, wanted)
             return request.ms
 
         return paired_ratio(
-            RATIO, broken, fixed, LEAST_RATIO, 2,
+            RATIO, broken, fixed, LEAST_RATIO, 1,
             source=f"the referee's clock, 80 orders, {RTT_MS:g} ms of round trip",
             hint="few statements, and still slow: explain them. Does one read more than this user's rows?",
         )  # fmt: skip
+
+
+def _blocks_of_the_incident(ctx: Context, user: int) -> int:
+    with ctx.judge() as judge:
+        workload.get_order_summary(judge, user)
+        before = statements(judge)
+        workload.get_order_summary(judge, user)
+        return sum(
+            query.shared_blks_hit + query.shared_blks_read for query in statements(judge).since(before)
+        )
 
 
 def _drawn(ctx: Context) -> dict[int, int]:
@@ -324,7 +337,6 @@ def safe(ctx: Context) -> list[Target]:
         with _shop_is_open(ctx, application, users) as fresh:
             request = application.call("80 orders and 3 new", FUNCTION, users[80])
             asked.add(request, plain(fresh[users[80]] + wanted))
-            before = _blocks_of_the_incident(ctx, users[80])
         state = application.session_state()
     with ctx.judge() as judge:
         unchanged = safety.rows_unchanged(judge, ctx.facts["expected"], 0.5)
@@ -336,20 +348,9 @@ def safe(ctx: Context) -> list[Target]:
         queries.rows_sent(asked.requests, asked.most_rows, 0, ROWS_HINT),
         replace(unchanged, required=True),
         safety.nothing_added(ctx.snapshot_then(), ctx.snapshot_now(), 1),
-        queries.blocks_against(before, request, MOST_BLOCKS, 0.5, "explain your queries: which of them reads rows of other users, only to throw them away?"),
         _nothing_left_open(state),
         _on_a_read_only_connection(ctx, users[80]),
     ]  # fmt: skip
-
-
-def _blocks_of_the_incident(ctx: Context, user: int) -> int:
-    with ctx.judge() as judge:
-        workload.get_order_summary(judge, user)
-        before = statements(judge)
-        workload.get_order_summary(judge, user)
-        return sum(
-            query.shared_blks_hit + query.shared_blks_read for query in statements(judge).since(before)
-        )
 
 
 def _nothing_left_open(state: str) -> Target:
@@ -371,7 +372,7 @@ def _on_a_read_only_connection(ctx: Context, user: int) -> Target:
     good = said == "answers"
     return Target(
         "on a read-only connection", "pass" if good else "fail", said, "answers", "default_transaction_read_only = on",
-        "" if good else "a page that only shows things must not write or lock: then a replica can serve it", 0.5,
+        "" if good else "a page that only shows things must not write or lock: then a replica can serve it", 1,
     )  # fmt: skip
 
 

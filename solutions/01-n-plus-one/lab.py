@@ -202,8 +202,8 @@ lab.compare(before, after)
 lab.check("fix", order_summary=lab.connected(get_order_summary))
 
 # %% [markdown]
-# Fewer statements can still hurt: one that reads the whole table, a copy of the data that every write must keep up, a
-# transaction left open, a lock that a page has no use for. If you lose a point here for what stands in the database,
+# Fewer statements can still hurt: a copy of the data or an index that every write must keep up, a transaction left open,
+# a lock that a page has no use for. If you lose a point here for what stands in the database,
 # drop it, or `lab.reset()` gives you a fresh incident.
 
 # %% check="safe"

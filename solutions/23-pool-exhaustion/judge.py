@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from grader.checks import answers
+from grader.checks import answers, pool_settings
 from grader.checks.connections import Watch
 from grader.checks.student_pooler import Refused, Started, started
 from grader.context import Context, public_rng
@@ -23,13 +23,13 @@ workload = Spec.load("23-pool-exhaustion").workload()
 
 POOL = 20  # of each service, in the incident
 MOST_SERVERS = 50  # 003
-CLIENTS = (
-    1.1 * workload.CROWD
-)  # a tenth more than the launch: consoles, jobs, a deployment's second instances
+# A tenth more than the launch: consoles, jobs, a deployment's second instances.
+CLIENTS = 1.1 * workload.CROWD
 STALL_S = 3.0
 PATIENCE_S = {  # what drops a client sooner than that gives up on it
     "query_wait_timeout": 10, "query_timeout": 10, "transaction_timeout": 10, "idle_transaction_timeout": 5, "client_idle_timeout": 60,
 }  # fmt: skip
+PATIENT = "none: a stall may last 10 s"
 LONGEST_WAIT_S = 600.0
 DIRECT = "direct"  # how the baseline's connections are named
 BASELINE_POOL = 24  # three times what is in a transaction at a time
@@ -65,15 +65,11 @@ def _draw(rng: Any) -> dict[str, Any]:
 def diagnose_demand(ctx: Context) -> list[Target]:
     """{"wanted": …, "usable": …}"""
     given = ctx.answer if isinstance(ctx.answer, dict) else {}
-    wanted, usable, most = (
-        ctx.facts["params"]["fleet"]["services"] * POOL,
-        ctx.facts["usable"],
-        ctx.facts["most"],
-    )
+    wanted, most = ctx.facts["params"]["fleet"]["services"] * POOL, ctx.facts["most"]
     return [
         answers.number("connections that the fleet wants", given.get("wanted"), wanted, 0.5, source=DIAGNOSED, within=0,
                        hint="every service opens its whole pool: services × pool"),
-        answers.number("connections that it can have", given.get("usable"), usable, 0.5, source="pg_settings", within=0,
+        answers.number("connections that it can have", given.get("usable"), ctx.facts["usable"], 0.5, source="pg_settings", within=0,
                        hint="max_connections, less what the server keeps for others",
                        traps=[(most, "max_connections counts every connection; superuser_reserved_connections of them are not for applications")]),
     ]  # fmt: skip
@@ -132,45 +128,15 @@ def _read(ctx: Context) -> tuple[str, int]:
     return ini, pool
 
 
-def _taken(trial: Started) -> Target:
-    said = "; ".join(["taken", *trial.notes])
-    return Target("your configuration", "pass", said, "PgBouncer takes it", "PgBouncer's log", required=True)
-
-
-def _mode(trial: Started) -> Target:
-    mode = trial.may.pool_mode
-    hint = {
-        "session": "in session mode a client keeps its server connection until it disconnects, and a service's pool never does",
-        "statement": "in statement mode a transaction of two statements is refused",
-    }.get(mode, "")
+def _room(trial: Started, service_pool: int, fleet: dict[str, Any]) -> Target:
+    """No pool is smaller than what is in a transaction at a time, on average."""
+    busy = fleet["rate"] * fleet["hold_ms"] / 1000
+    busiest = workload.BUSIEST * busy
+    enough = trial.may.servers > busy and service_pool > busiest
     return Target(
-        "pool_mode", "fail" if hint else "pass", mode, "transaction", "SHOW POOLS", hint, required=True
-    )
-
-
-def _patience(trial: Started) -> Target:
-    hasty = [f"{name} = {at:g} s" for name, at in trial.may.timeouts.items() if at < PATIENCE_S[name]]
-    hint = "a request that waits is late; one that is dropped is lost, and the fleet gives up without a word to anybody"
-    return Target(
-        "settings that drop clients too soon", "fail" if hasty else "pass", ", ".join(hasty) or "none", "none: a stall may last 10 s",
-        "SHOW CONFIG", hint if hasty else "", required=True,
-    )  # fmt: skip
-
-
-def _servers(ctx: Context, trial: Started, points: float, watch: Watch | None = None) -> Target:
-    """Both what was seen and what the settings allow stay at or under the target."""
-    may, usable = trial.may, ctx.facts["usable"]
-    seen = watch.most if watch else 0
-    good = seen <= MOST_SERVERS and may.servers <= MOST_SERVERS
-    if may.servers > usable:
-        hint = f"that is more than the {usable} that the primary has for applications, and no pooler raises max_connections: let clients share fewer"
-    elif may.servers - may.reserve <= MOST_SERVERS:
-        hint = "reserve_pool_size comes on top of default_pool_size: their sum counts"
-    else:
-        hint = "each of them is a process of the primary: how many are in a transaction at a time?"
-    return Target(
-        "server connections", "pass" if good else "fail", (f"{seen} seen, " if watch else "") + f"{may.servers} allowed", f"≤ {MOST_SERVERS}",
-        (f"pg_stat_activity, {watch.samples} samples; " if watch else "") + "SHOW DATABASES", "" if good else hint, points, required=True,
+        "room for the work itself", "pass" if enough else "fail", f"{trial.may.servers} server connections, {service_pool} for each service",
+        f"> {busy:.1f}, and > {busiest:.1f} for the busiest service", "rate × transaction time (Little's law)",
+        "" if enough else "that is how many are in a transaction at a time, on average: with less room the queue grows without end", required=True,
     )  # fmt: skip
 
 
@@ -206,11 +172,13 @@ class Run:
 
     @property
     def good(self) -> bool:
-        return not lost(self.fleet) and self.share >= LEAST_SHARE and self.slower <= MOST_SLOWER
+        return (
+            self.clear and not lost(self.fleet) and self.share >= LEAST_SHARE and self.slower <= MOST_SLOWER
+        )
 
     @property
     def clear(self) -> bool:
-        """Whether a bad result is the pooler's: the baseline went well meanwhile, and requests lost are counted, not timed."""
+        """Whether it says something of the pooler: the baseline went well meanwhile, or requests were lost, which are counted."""
         return not lost(self.base) and (lost(self.fleet) > 0 or self.base.p99_ms <= MOST_HOLDS * self.hold_ms)
 
 
@@ -245,13 +213,14 @@ def _fix(ctx: Context, trial: Started, service_pool: int) -> list[Target]:
         raise ClusterError(f"The referee's own connection broke ({watch.trouble})", "Check again")
     untried: Any = "fail" if run.good or run.clear else "error"
     return [
-        _taken(trial),
-        _mode(trial),
+        pool_settings.taken(trial),
+        pool_settings.transaction_mode(trial),
+        _room(trial, service_pool, plan),
         *_fleet(run, _why(run, trial, service_pool, waited)),
-        _patience(trial),
+        pool_settings.drops_nobody(trial, PATIENCE_S, PATIENT),
         _stall(stall, untried),
         _crowd(crowd, clients, untried),
-        _servers(ctx, trial, 2, watch),
+        pool_settings.server_connections(trial, MOST_SERVERS, ctx.facts["usable"], 2, watch),
     ]
 
 
@@ -296,10 +265,10 @@ def _why(run: Run, trial: Started, service_pool: int, waited: str) -> str:
     if run.fleet.errors:
         return "those are the words of the server or the pooler: which setting refuses or drops clients?"
     if trial.may.pool_mode == "session":
-        return f"{waited or 'clients waited'}: who holds those, and until when?"
+        return f"{waited or 'clients waited'} (SHOW POOLS): who holds those, and until when?"
     if waited:
         return f"{waited} (SHOW POOLS): how many transactions are open at a time?"
-    return f"nobody waited in PgBouncer: requests waited in the services, for the {service_pool} of their own pool"
+    return f"PgBouncer had connections to lend: requests waited in the services, for the {service_pool} of their own pool"
 
 
 def _fleet(run: Run, hint: str) -> list[Target]:
@@ -378,17 +347,13 @@ def safe(ctx: Context) -> list[Target]:
 
 def _safe(ctx: Context, trial: Started, service_pool: int) -> list[Target]:
     fleet, may, usable = ctx.facts["params"]["fleet"], trial.may, ctx.facts["usable"]
-    busy = fleet["rate"] * fleet["hold_ms"] / 1000
-    enough = may.servers > busy and service_pool > workload.BUSIEST * busy
     together = fleet["services"] * service_pool
     wait_s = may.timeouts.get("query_wait_timeout", float("inf"))
     return [
-        _mode(trial),
-        _patience(trial),
-        _servers(ctx, trial, 0),
-        Target("room for the work itself", "pass" if enough else "fail", f"{may.servers} server connections, {service_pool} for each service",
-               f"> {busy:.1f} and > {workload.BUSIEST * busy:.1f}", "rate × transaction time, of the fleet and of its busiest service",
-               "" if enough else "Little's law gives the average; below it the queue grows without end", required=True),
+        pool_settings.transaction_mode(trial),
+        pool_settings.drops_nobody(trial, PATIENCE_S, PATIENT),
+        pool_settings.server_connections(trial, MOST_SERVERS, usable, 0),
+        _room(trial, service_pool, fleet),
         Target("max_client_conn", "pass" if may.clients >= CLIENTS else "fail", f"{may.clients:,}", f"≥ {CLIENTS:,.0f}: the launch and a tenth more",
                "SHOW CONFIG", "" if may.clients >= CLIENTS else "who comes last is refused: a console, a job, the new half of a deployment", 1),
         Target("all the services' pools together", "pass" if together <= usable else "fail", f"{fleet['services']} × {service_pool} = {together:,}", f"≤ {usable}",

@@ -105,15 +105,15 @@ lab.check("diagnose-dark", dark)
 
 # %%
 STATES = """
-SELECT state, count(*) AS connections
+SELECT count(*) FILTER (WHERE state = 'active') AS active,
+       count(*) FILTER (WHERE state = 'idle in transaction') AS idle_in_transaction,
+       count(*) FILTER (WHERE state = 'idle') AS idle
 FROM pg_stat_activity
 WHERE application_name LIKE 'service%'
-GROUP BY state
 """
 fitting = Fleet(lab.conninfo, pool=9, **lab.params["fleet"])
-seen = fitting.look(2.5, lambda: lab.rows(STATES))
-states = [{row["state"]: row["connections"] for row in look} for look in seen]
-show.table(states, ["active", "idle in transaction", "idle"])
+states = fitting.look(2.5, lambda: lab.rows(STATES)[0])
+show.table(states)
 
 # %% [markdown]
 # **Question 3.** How many connections are in use at a time, on average? In use means: in a transaction, so that no other
@@ -122,7 +122,7 @@ show.table(states, ["active", "idle in transaction", "idle"])
 # %% solution="diagnose-busy"
 busy = None
 ### BEGIN SOLUTION
-busy = sum(look.get("active", 0) + look.get("idle in transaction", 0) for look in states) / len(states)
+busy = sum(look["active"] + look["idle_in_transaction"] for look in states) / len(states)
 ### END SOLUTION
 
 # %% check="diagnose-busy"

@@ -17,6 +17,7 @@ from grader.database import LabDatabase
 from grader.router import RouterInTheKernel
 from grader.spec import Spec
 from grader.verdict import Target
+from pglab.cluster import ports
 from pglab.errors import ClusterError
 
 workload = Spec.load("30-replica-lag").workload()
@@ -54,6 +55,7 @@ def prepare(db: LabDatabase) -> dict[str, Any]:
     profiles = [read for read in shop.reads if read.statement == workload.PROFILE]
     with db.admin() as admin, admin.transaction():
         _keep_log(admin, db.name, shop.writes, profiles)
+    replica.wait_for_catchup()
     own = [read for read in profiles if read.last is not None]
     stale = [read for read in own if read.stale]
     firsts = {read.session: read for read in reversed(own)}
@@ -203,13 +205,15 @@ def safe(ctx: Context) -> list[Target]:
     """The replica is stopped, and comes back 1.5 s behind."""
     rng, lag, behind = ctx.rng, LAG_MS / 1000, ctx.rng.uniform(1.4, 1.6)
     replica = ctx.db.cluster.replica()
-    with _evening(ctx) as evening, ExitStack() as opened:
+    with _evening(ctx) as evening, ExitStack() as opened, ExitStack() as port_kept:
 
         def stop() -> None:
             ctx.step("the replica is stopped")
             shown = replica.replay_lsn()
             evening.shop.replica = None
+            port = replica.port
             replica.stop()
+            port_kept.enter_context(ports.held(port))  # the student's kernel knows the replica by it
             now = evening.now()
             evening.visitors(10, 60, now, now + 0.8)
             for _ in range(6):
@@ -219,6 +223,7 @@ def safe(ctx: Context) -> list[Target]:
         def come_back(shown: str) -> None:
             ctx.step(f"the replica is back, {behind * 1000:.0f} ms behind")
             replica.set_apply_delay(int(behind * 1000))
+            port_kept.close()
             replica.start()
             replica.wait_for_catchup(shown)  # what it showed once, it shows again
             conn = opened.enter_context(ctx.judge(replica))

@@ -20,7 +20,7 @@
 #     customer->>app: show my profile
 #     app->>replica: SELECT phone …
 #     replica->>app: the old number
-#     Note over primary,replica: now the replica has replayed the write
+#     Note over replica: replayed now
 # ```
 #
 # You have two real servers for this: a primary and a streaming replica that is held back on purpose
@@ -42,8 +42,11 @@ from workload import (
     ReadsToTheReplica,
     Shop,
     as_number,
+    ask,
     is_read,
+    some_phone,
     visits,
+    watch_lag,
 )
 
 lab = pglab.start("30-replica-lag")
@@ -57,15 +60,9 @@ lab = pglab.start("30-replica-lag")
 
 # %%
 primary, replica = lab.connect("primary"), lab.connect("replica")
-user = lab.params["user_id"]
+user, phone = lab.params["user_id"], some_phone()
 
-
-def ask(conn, query, *parameters):
-    return conn.execute(query, parameters).fetchone()[0]
-
-
-phone = f"+49 30 {time.time_ns() // 1000 % 10**7:07}"
-ask(primary, CHANGE + " RETURNING id", phone, user)
+primary.execute(CHANGE, [phone, user])
 saved, wrote_at = time.monotonic(), ask(primary, WRITTEN)
 seen = []
 while not seen or (seen[-1][1] != phone and time.monotonic() - saved < 5):
@@ -76,44 +73,27 @@ while not seen or (seen[-1][1] != phone and time.monotonic() - saved < 5):
     time.sleep(0.07)
 
 print(f"saved {phone!r}; the primary was at {wrote_at} after the commit")
-show.table(seen, ["ms after Save", "the replica says", "the replica is at", "bytes behind the write"])
+show.table(seen, ["ms after Save", "the replica says", "the replica is at", "bytes behind"])
 
 # %% [markdown]
 # ## Diagnose
 #
-# How far behind is it? That can be said in bytes of WAL or in time. Three seconds of it, with a write every 100 ms. The
-# age of the newest commit that the replica shows (`now() - pg_last_xact_replay_timestamp()`) is what most dashboards
-# call lag. Watch what it does after the last write.
+# How far behind is it? That can be said in bytes of WAL, or in time. Here are both, with a write every 100 ms for two
+# seconds and none after that. The age of the newest commit that the replica shows,
+# `now() - pg_last_xact_replay_timestamp()`, is what many dashboards call lag. Watch what it does after the last write.
 
 # %%
-bytes_behind, age = [], []
-began, writes = time.monotonic(), 0
-while (now := time.monotonic() - began) < 3:
-    if now < 2 and now > writes * 0.1:
-        ask(primary, CHANGE + " RETURNING id", f"+49 30 {time.time_ns() // 1000 % 10**7:07}", user)
-        writes += 1
-    bytes_behind.append((now, max(as_number(ask(primary, WRITTEN)) - as_number(ask(replica, REPLAYED)), 0)))
-    age.append(
-        (
-            now,
-            ask(
-                replica,
-                "SELECT 1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float",
-            ),
-        )
-    )
-    time.sleep(0.01)
-
+behind, age = watch_lag(primary, replica, user)
 show.timeline(
     {
-        "bytes of WAL not replayed yet": {"bytes": bytes_behind},
+        "bytes of WAL not replayed yet": {"bytes": behind},
         "age of the newest commit on the replica, ms": {"ms": age},
     },
     "Two seconds of writes, one second without",
 )
 
 # %% [markdown]
-# The second curve is the lag only while writes keep coming. Then it climbs, although the replica misses nothing: there is
+# The lower curve is the lag only while writes keep coming. Then it climbs, although the replica misses nothing: there is
 # nothing new to show. An alert on it goes off every quiet night. Bytes do not lie like that, but say nothing of time.
 #
 # **Question 1.** How many milliseconds pass between a write and the moment when the replica shows it? Measure it.
@@ -123,8 +103,8 @@ lag_ms = None
 ### BEGIN SOLUTION
 measured = []
 for _ in range(3):
-    phone = f"+49 30 {time.time_ns() // 1000 % 10**7:07}"
-    ask(primary, CHANGE + " RETURNING id", phone, user)
+    phone = some_phone()
+    primary.execute(CHANGE, [phone, user])
     saved = time.monotonic()
     while ask(replica, PROFILE, user) != phone:
         time.sleep(0.002)
@@ -201,18 +181,15 @@ before = visits(Shop(lab.connect("primary"), lab.connect("replica"), ReadsToTheR
 def outcome(shop):
     own = [read for read in shop.reads if read.last]
     return {
-        "new value, from the replica": [r.age_ms for r in own if r.node == "replica" and not r.stale],
+        "from the replica": [r.age_ms for r in own if r.node == "replica" and not r.stale],
         "old value": [r.age_ms for r in own if r.stale],
-        "new value, from the primary": [r.age_ms for r in own if r.node == "primary" and not r.stale],
+        "from the primary": [r.age_ms for r in own if r.node == "primary" and not r.stale],
     }
 
 
-show.lanes(
-    {"before": outcome(before)},
-    "ms after the session's own write",
-    "Reads of sessions that had written",
-    mark=(lag_ms, "your lag") if lag_ms else None,
-)
+title, axis = "Reads of sessions that had written", "ms after the session's own write"
+mark = (lag_ms, "your lag") if lag_ms else None
+show.lanes({"before": outcome(before)}, axis, title, mark)
 
 # %% [markdown]
 # ## Fix
@@ -275,30 +252,24 @@ router = Router()
 
 # %%
 after = visits(Shop(lab.connect("primary"), lab.connect("replica"), router), users)
+show.lanes({"before": outcome(before), "after": outcome(after)}, axis, title, mark)
 
 
+# %%
 def totals(name, shop):
-    stale, others = [r for r in shop.reads if r.stale], [r for r in shop.reads if r.free]
+    others = [read for read in shop.reads if read.free]
+    there = [read for read in others if read.node == "replica"]
     return {
         "": name,
         "reads": len(shop.reads),
-        "older than the session's own write": len(stale),
+        "older than the session's own write": sum(read.stale for read in shop.reads),
         "other reads": len(others),
-        "of them on the replica, %": round(100 * sum(r.node == "replica" for r in others) / len(others)),
+        "of them on the replica, %": round(100 * len(there) / len(others)),
         "longest call of the router, ms": max(shop.router_ms),
     }
 
 
-lab_table = show.table([totals("before", before), totals("after", after)])
-show.lanes(
-    {"before": outcome(before), "after": outcome(after)},
-    "ms after the session's own write",
-    "Reads of sessions that had written",
-    mark=(lag_ms, "your lag") if lag_ms else None,
-)
-
-# %%
-lab_table
+show.table([totals("before", before), totals("after", after)])
 
 # %% [markdown]
 # ## Check
@@ -363,7 +334,8 @@ lab.check("safe", route=router.route, wrote=router.wrote)
 #         return r.replica
 #     }
 #     var ok bool
-#     err := r.replica.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", s.LSN).Scan(&ok)
+#     ask := "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn"
+#     err := r.replica.QueryRow(ctx, ask, s.LSN).Scan(&ok)
 #     if err != nil || !ok {
 #         return r.primary
 #     }
@@ -376,7 +348,8 @@ lab.check("safe", route=router.route, wrote=router.wrote)
 # async function poolFor(session) {
 #   if (!session.lsn) return replica;
 #   try {
-#     const { rows } = await replica.query("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS ok", [session.lsn]);
+#     const ask = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS ok";
+#     const { rows } = await replica.query(ask, [session.lsn]);
 #     return rows[0].ok ? replica : primary;
 #   } catch {
 #     return primary;
@@ -388,20 +361,23 @@ lab.check("safe", route=router.route, wrote=router.wrote)
 # ```java
 # class Router extends AbstractRoutingDataSource {
 #     @Override protected Object determineCurrentLookupKey() {
-#         boolean readOnly = TransactionSynchronizationManager.isCurrentTransactionReadOnly();
-#         // behind a LazyConnectionDataSourceProxy, so that the flag is set before a connection is taken
-#         return readOnly && replicaState.hasReplayed(Sessions.current().lsn()) ? "replica" : "primary";
+#         // behind a LazyConnectionDataSourceProxy: the flag must be set before a connection is taken
+#         boolean reads = TransactionSynchronizationManager.isCurrentTransactionReadOnly();
+#         boolean there = replicaState.hasReplayed(Sessions.current().lsn());
+#         return reads && there ? "replica" : "primary";
 #     }
 # }
 # ```
 #
-# **C++** (libpqxx)
+# **C++** (libpqxx 7.10)
 # ```cpp
 # pqxx::connection& pick(const Session& s) {
 #     if (s.lsn.empty()) return replica;
 #     try {
 #         pqxx::read_transaction t{replica};
-#         return t.exec_params1("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", s.lsn)[0].as<bool>() ? replica : primary;
+#         auto ask = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn";
+#         bool there = t.exec(ask, pqxx::params{s.lsn}).one_row()[0].as<bool>();
+#         return there ? replica : primary;
 #     } catch (const pqxx::broken_connection&) {
 #         return primary;
 #     }

@@ -19,6 +19,9 @@ CHANGE = "UPDATE users SET phone = %s WHERE id = %s"
 
 WRITTEN = "SELECT pg_current_wal_lsn()::text"  # on the primary: how far it has written
 REPLAYED = "SELECT pg_last_wal_replay_lsn()::text"  # on the replica: how far it shows the primary's data
+NEWEST_AGE_MS = (  # on the replica: how old the newest commit is that it shows
+    "SELECT 1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float"
+)
 
 MOST_BEHIND_S = 2.0  # a replica that is further behind is out of service until it has caught up
 
@@ -34,6 +37,11 @@ def as_number(lsn: str) -> int:
     """A position such as "0/3000148" as a number of bytes."""
     high, low = lsn.split("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+def some_phone() -> str:
+    """Another number each time: a value that is there already could not be told from a new one."""
+    return f"+49 30 {time.time_ns() // 1000 % 10**7:07}"
 
 
 class Router(Protocol):
@@ -227,7 +235,7 @@ class Evening(Agenda):
 
     def write(self, who: tuple[str, int], reads_after: Sequence[float]) -> None:
         """Now: the session writes, is shown its profile at once, and reads again at these times after its write."""
-        self.shop.change(*who, f"+49 30 {self.rng.randrange(10**7):07}")
+        self.shop.change(*who, some_phone())
         written = self.now()
         for wait in reads_after:
             self.add(written + wait, self.shop.read, *who)
@@ -248,3 +256,33 @@ def visits(shop: Shop, users: Sequence[int], seconds: float = 2.0) -> Shop:
     evening.visitors(len(users) - writers, 360, 0, seconds)
     evening.run()
     return shop
+
+
+def ask(conn: Connection, query: str, *parameters: Any) -> Any:
+    """The first value of a query's first row."""
+    row = conn.execute(query.encode(), parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def watch_lag(
+    primary: Connection, replica: Connection, user_id: int, seconds: float = 3.0
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Write every 100 ms for two thirds of the time, then no more, and look at both nodes all the while.
+
+    Returns:
+        (seconds, bytes of WAL not replayed yet) and (seconds, age in ms of the newest commit that the replica shows).
+    """
+    behind: list[tuple[float, float]] = []
+    age: list[tuple[float, float]] = []
+    warm_up = 1.0  # the first write to a block after a checkpoint puts all of the block into the WAL
+    began, due = time.monotonic() + warm_up, -warm_up
+    while (now := time.monotonic() - began) < seconds:
+        if due <= now < seconds * 2 / 3:
+            primary.execute(CHANGE, [some_phone(), user_id])
+            due = now + 0.1
+        if now >= 0:
+            bytes_behind = as_number(ask(primary, WRITTEN)) - as_number(ask(replica, REPLAYED))
+            behind.append((now, max(bytes_behind, 0)))
+            age.append((now, ask(replica, NEWEST_AGE_MS)))
+        time.sleep(0.01)
+    return behind, age

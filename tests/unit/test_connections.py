@@ -21,7 +21,7 @@ NODE = cast(Any, SimpleNamespace(sockets=Path("/home/run/pg"), port=54321))
         "lab_23 = host=127.0.0.1 port=54321",
         "lab_23 = host='/home/run/pg' port=54321 dbname='lab_23'",
         "; * = host=10.0.0.1",
-        "* = connect_query='SELECT 1'",
+        "* = connect_query='SELECT 1;'",
     ],
 )
 def test_the_labs_own_server_is_within(line: str) -> None:
@@ -38,6 +38,8 @@ def test_the_labs_own_server_is_within(line: str) -> None:
         ("[databases]\n* = dbname=postgres", "line 2 points elsewhere (dbname=postgres)"),
         ("[databases] * = host = '10.0.0.1' port=1", "line 1 points elsewhere (host=10.0.0.1, port=1)"),
         ("[databases]\n* = user=x password=y", "line 2 points elsewhere (user=x, password=…)"),
+        ("[databases]\n* = connect_query='ALTER ROLE x'", "line 2 runs SQL of its own (connect_query)"),
+        ("[pgbouncer]\nserver_check_query = SELECT f()", "line 2 runs SQL of its own (server_check_query)"),
         ("[databases]\nx = auth_user=y", "line 2 points elsewhere (auth_user=y)"),
         ("[pgbouncer]\n%include /etc/passwd", "line 2 reads another file (%include /etc/passwd)"),
         ("[pgbouncer] %include /etc/passwd", "line 1 reads another file (%include /etc/passwd)"),

@@ -1,5 +1,5 @@
 # One statement and the right rows, and the server groups every item of the shop for it.
-# expect: fix=4 safe=2.5
+# expect: fix=4
 # %% solution="fix"
 def get_order_summary(conn, user_id):
     return fetch(

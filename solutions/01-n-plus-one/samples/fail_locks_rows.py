@@ -1,5 +1,5 @@
 # The right statements, with row locks that a page has no use for.
-# expect: safe=2.5
+# expect: safe=2
 # %% solution="fix"
 def get_order_summary(conn, user_id):
     orders = fetch(conn, ORDERS, [user_id])
