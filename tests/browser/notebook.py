@@ -74,7 +74,7 @@ class NotebookPage:
             index,
         )
         editor = self.page.locator(
-            f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"] .cm-content'
+            f'.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index="{index}"] .cm-content'
         ).first
         editor.click()
         self.page.keyboard.press("ControlOrMeta+a")

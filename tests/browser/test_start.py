@@ -18,7 +18,7 @@ def test_the_index_is_shown_as_a_page(page: Page, pictures: Path) -> None:
 
 
 def test_the_first_lab_waits_in_a_tab(page: Page) -> None:
-    expect(page.get_by_role("tab", name="10-missing-index.ipynb")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("tab", name="01-n-plus-one.ipynb")).to_be_visible(timeout=60_000)
 
 
 def test_the_index_leads_to_the_lab(page: Page) -> None:
