@@ -7,6 +7,7 @@ import hmac
 import random
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -40,7 +41,8 @@ class Context:
 
     Attributes:
         answer: what the student gave, any JSON value; step(text): tells the notebook what is being done;
-        rng: draws what the student has never seen, another sequence at each check, the same at each regrade.
+        rng: draws what the student has never seen, another sequence at each check, the same at each regrade;
+        folder: for sockets that the kernel is to reach.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Context:
         turn: int,
         on_step: Callable[[str], None] = lambda step: None,
         call: Call = no_kernel,
+        folder: Path | None = None,
     ) -> None:
         self.db = db
+        self.folder = folder or db.cluster.home.run
         self.answer = answer
         self.step = on_step
         self._call = call

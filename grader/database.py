@@ -13,14 +13,17 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from grader import roles
 from grader.checks.safety import take_snapshot
 from grader.spec import Spec
 from grader.topology import cluster_for, has_own
 from pglab import clones
 from pglab.cluster import Cluster
-from pglab.cluster.node import Node
+from pglab.cluster.node import ADMIN, Node
+from pglab.cluster.scram import ITERATIONS, scram_secret
 from pglab.dataset import Dataset, is_seeded, template_name
 from pglab.errors import DatasetError
+from pglab.launch import COURSE_KEY
 
 # Recorded in the lab's database by the server itself: which DDL ran, and which locks it held that stop writers. The
 # locks are the evidence, not the text: at ddl_command_end the backend still holds what the statement took.
@@ -54,9 +57,10 @@ def student_id() -> str:
 class LabDatabase:
     """The database of one student for one lab.
 
-    Two roles: the student's, which owns the database, and the judge's, which inherits the student's rights and no
+    Two roles: the student's, which owns all that is in the database, and the judge's, which inherits the student's rights and no
     more. What the student made can therefore do nothing in the judge's session that the student could not do, and the
-    server counts the judge's statements apart from the student's.
+    server counts the judge's statements apart from the student's. The database itself is the admin's: its owner could set
+    what every session in it starts with, shut everybody out, and make it a template that nobody can drop.
     """
 
     def __init__(self, shared: Cluster, spec: Spec, student: str, *, graded: bool) -> None:
@@ -67,9 +71,10 @@ class LabDatabase:
         self.student = student
         self.name = f"lab_{spec.number}{suffix}"
         self.judge_role = f"{self.name}_judge"
+        self.app_role = f"{self.name}_app"  # see grader.application; there only while a check runs
         self.dataset = Dataset.load(spec.dataset)
         # Drawn from the course's key, so that a second kernel at the same lab does not shut the first one out.
-        self.key = shared.home.secrets()["course"].encode()
+        self.key = (os.environ.get(COURSE_KEY) or shared.home.secrets()["course"]).encode()
         self._passwords = {
             role: hmac.new(self.key, role.encode(), hashlib.sha256).hexdigest()[:32]
             for role in (self.name, self.judge_role)
@@ -101,8 +106,10 @@ class LabDatabase:
 
     def _make(self, prepare: Callable[[LabDatabase], dict[str, Any]], on_step: Callable[[str], None]) -> None:
         clones.drop(self.cluster, self.name)
-        clones.clone(self.cluster, self.template, self.name, self.name, lab=self.spec.id)
+        clones.clone(self.cluster, self.template, self.name, ADMIN, lab=self.spec.id)
         with self.admin() as admin:
+            mine = sql.Identifier(self.name)
+            admin.execute(sql.SQL("GRANT ALL ON DATABASE {} TO {}").format(mine, mine))
             _give_tables(admin, self.name)
             with admin.transaction():
                 admin.execute(DDL_LOG)
@@ -118,18 +125,38 @@ class LabDatabase:
                 admin.execute("ALTER EVENT TRIGGER pglab_log_ddl ENABLE ALWAYS")
 
     def _make_roles(self, admin: psycopg.Connection[Any]) -> None:
-        for role in (self.name, self.judge_role):
-            known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
-            verb = sql.SQL("ALTER" if known else "CREATE")
-            admin.execute(
-                sql.SQL(
-                    "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT PASSWORD {}"
-                ).format(verb, sql.Identifier(role), sql.Literal(self._passwords[role]))
-            )
-            admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(role)))
+        roles.make(
+            admin, self.name, self._secret(self.name), -1 if has_own(self.spec) else roles.MOST_SESSIONS
+        )
+        roles.make(admin, self.judge_role, self._secret(self.judge_role))
         admin.execute(
             sql.SQL("GRANT {} TO {}").format(sql.Identifier(self.name), sql.Identifier(self.judge_role))
         )
+
+    def restore_judge(self, *, alone: bool) -> None:
+        """Before a check: the judge's role has its password and settings.
+
+        Args:
+            alone: no other session of that role may be; those that are were opened with a password of the student's.
+        """
+        with self.cluster.primary.connect(options=roles.UNCOUNTED) as admin:
+            roles.restore(admin, self.judge_role, self._secret(self.judge_role), self.name)
+            if alone:
+                roles.end_sessions(admin, self.name, [self.judge_role])
+
+    def end_sessions(self) -> None:
+        """End the student's sessions in this database: the locks, the memory and the places that they hold are free."""
+        with self.cluster.primary.connect() as admin:
+            roles.end_sessions(admin, self.name, [self.name, self.app_role, self.judge_role])
+
+    def _secret(self, role: str) -> str:
+        """What the server keeps of a role's password.
+
+        Where thousands log in, one iteration: more slow down whoever guesses, and nobody guesses 128 random bits, but
+        each login by 2 ms of the client's work. Elsewhere the usual number: some drivers refuse fewer.
+        """
+        iterations = 1 if "pooler" in self.spec.topology else ITERATIONS
+        return scram_secret(self._passwords[role], iterations)
 
     def _is_whole(self) -> bool:
         """There, made to the end, from the template of today, for this student."""
@@ -139,15 +166,19 @@ class LabDatabase:
             return False
         return facts.get("template") == self.template and facts.get("student") == self.student
 
-    def drop(self) -> None:
-        """Remove the database and the roles with it, or the cluster that the lab has for itself."""
+    def drop(self, *, keep_sockets: bool = False) -> None:
+        """Remove the database and the roles with it, or the cluster that the lab has for itself.
+
+        Args:
+            keep_sockets: leave that cluster's folder of sockets, which a sandbox may look into.
+        """
         if has_own(self.spec):
-            self.shared.own(self.name).remove()
+            self.shared.own(self.name).remove(keep_sockets=keep_sockets)
             return
-        clones.drop(self.cluster, self.name)
-        with self.cluster.primary.connect() as admin:
-            for role in (self.judge_role, self.name):
-                admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+        with self.cluster.primary.connect(options=roles.UNCOUNTED) as admin:
+            roles.forget_counters(admin, self.name)
+            clones.drop(self.cluster, self.name)
+            roles.drop(admin, [self.app_role, self.judge_role, self.name])
 
     def _scale(self) -> str:
         wanted = self.spec.scale or os.environ.get("PGLAB_SCALE")
@@ -193,13 +224,18 @@ class LabDatabase:
             **settings,
         }
         options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
-        return (node or self.cluster.primary).connect(
-            self.name,
-            self.judge_role,
-            self._passwords[self.judge_role],
-            options=options,
-            application_name="pglab referee",
-        )
+        try:
+            return (node or self.cluster.primary).connect(
+                self.name,
+                self.judge_role,
+                self._passwords[self.judge_role],
+                options=options,
+                application_name="pglab referee",
+            )
+        except psycopg.OperationalError as error:
+            if "authentication failed" in str(error):  # it has its own at the start of each check
+                raise roles.Tampered("the judge's role has another password") from error
+            raise
 
     def oracle(self) -> psycopg.Connection[Any]:
         """A short read-only look into the untouched template."""
@@ -221,6 +257,14 @@ class LabDatabase:
         """What was noted when the database was made."""
         with self.admin() as admin:
             return dict(admin.execute("SELECT name, value FROM pglab.facts").fetchall())
+
+    def note(self, name: str, value: Any) -> None:
+        """Note one more fact, or another value of it."""
+        with self.admin() as admin:
+            admin.execute(
+                "INSERT INTO pglab.facts VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                [name, json.dumps(value)],
+            )
 
     def ddl_log(self) -> list[dict[str, Any]]:
         """The DDL that ran since, oldest first: tag, statement, blocked (table oid as text → lock mode)."""

@@ -29,6 +29,8 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 c.CourseDirectory.course_id = "pglab"
 c.CourseDirectory.root = str(_course)
+if os.environ.get("PGLAB_GRADEBOOK"):
+    c.CourseDirectory.db_url = os.environ["PGLAB_GRADEBOOK"]
 c.CourseDirectory.source_directory = "solutions" if _course == _root else str(_root / "solutions")
 c.CourseDirectory.release_directory = "labs"
 # nbgrader copies what is not named here, to labs/ and to every student.
@@ -51,13 +53,14 @@ c.Autograde.autograde_preprocessors = [
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
+    "grader.preprocessors.NoteSandbox",
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-c.Execute.timeout = 300  # seconds a cell
+c.RefereedExecute.sandbox = os.environ.get("PGLAB_SANDBOX", "bubblewrap")
 c.ExportApp.plugin_class = "grader.export.GradedExport"
 
 # Formgrader warns where this is missing. A class on a shared machine needs a folder that all of it can write.
-c.Exchange.root = str(_course / "exchange")
+c.Exchange.root = os.environ.get("PGLAB_EXCHANGE") or str(_course / "exchange")
 with contextlib.suppress(OSError):  # a read-only course folder: there is nothing to exchange then
     Path(c.Exchange.root).mkdir(exist_ok=True)

@@ -6,24 +6,32 @@ A student's kernel can say anything about itself, so nothing that it printed bec
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader.api import Gradebook
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
-from traitlets import DottedObjectName
+from traitlets import DottedObjectName, Integer, Unicode
 from traitlets.utils.importstring import import_item
 
-from pglab import jupyter
+from grader.execution import Executed, Job, Record, execute
+from grader.sandbox import Limits, choose
+from grader.spec import Spec
+from grader.submission import read_files
 from pglab.errors import RefereeError
-from pglab.home import Home
 
 Resources = dict[str, Any]
+
+SANDBOX = "pglab_sandbox"  # in the resources that nbconvert hands from one preprocessor to the next
+UNGUARDED = (
+    "Graded without a sandbox: the submission ran as the instructor, and could read and change what they can."
+)
 
 
 class RepairCells(NbGraderPreprocessor):  # type: ignore[misc]
@@ -77,94 +85,119 @@ def _metadata(source: Any, points: float | None, solution: bool) -> dict[str, An
     return metadata if points is None else metadata | {"points": points}
 
 
-class RefereedExecute(Execute):  # type: ignore[misc]
-    """Run the notebook with a referee beside the kernel; its record replaces what the grade cells printed."""
+class RefereedExecute(NbGraderPreprocessor):  # type: ignore[misc]
+    """Run the notebook in a sandbox, a referee beside it; its record replaces what the grade cells printed.
+
+    It stands for nbgrader's Execute.
+
+    Attributes:
+        ready: gives what came of a job that was run already, or None; `grader autograde` runs many side by side, and
+        has nbgrader enter them one by one.
+    """
 
     referee = DottedObjectName(
         "grader.referee.RefereeProcess",
-        help="Called with student=… and lab=…; gives env(), record() and close().",
+        help="Called with student=… and lab=…; gives open(), env(), record() and close().",
     ).tag(config=True)
+    sandbox = Unicode("bubblewrap", help="bubblewrap, or none: then submissions run as you.").tag(config=True)
+    timeout = Integer(0, help="Seconds for one cell; 0 for the lab's own limit.").tag(config=True)
 
-    _ended = ""  # why the kernel ended before the notebook did
-    _ended_in = -1  # and in which cell
-    _in_flight = ""  # and with which grade_id
+    ready: Callable[[Job], Executed | None] = staticmethod(lambda job: None)
 
     def __call__(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
-        if not self.enabled:
+        # nbgrader's --no-execute speaks to the class that this one stands for
+        if not self.enabled or not self.config.get("Execute", {}).get("enabled", True):
             raise RefereeError(
                 "--no-execute would take the scores from what the students' own files say",
                 "Run nbgrader autograde without it",
             )
         return self.preprocess(nb, resources)
 
-    def preprocess(
-        self, nb: NotebookNode, resources: Resources, km: Any = None
-    ) -> tuple[NotebookNode, Resources]:
-        student = resources["nbgrader"]["student"]
-        self._ended, self._ended_in, self._in_flight = "", -1, ""
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        """Run it, and put the record's verdicts and points where the grade cells' outputs are."""
+        names = resources["nbgrader"]
         try:
-            referee = import_item(self.referee)(student=student, lab=resources["nbgrader"]["assignment"])
-            try:
-                with variables(jupyter.environment(Home.default()) | referee.env()):
-                    nb, resources = super().preprocess(nb, resources, km)
-                record = referee.record()
-            finally:
-                referee.close()
-            if self._ended:
-                self.log.warning("%s: %s; the checks after that score 0", student, self._ended)
-            refuse_faults(record, self._in_flight)
-            for index, cell in enumerate(nb.cells):
+            job = self._job(nb, resources)
+            executed = self.ready(job) or execute(
+                replace(job, sandbox=choose(job.sandbox)), import_item(self.referee)
+            )
+            if executed.ended:
+                self.log.warning("%s: %s; the checks after that score 0", names["student"], executed.ended)
+            refuse_faults(executed.record, executed.in_flight)
+            ran: NotebookNode = nbformat.reads(executed.notebook, as_version=4)
+            for index, (cell, after) in enumerate(zip(nb.cells, ran.cells, strict=True)):
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = after.outputs, after.execution_count
                 if is_check(cell):
-                    self._use(cell, record, index)
+                    self._use(cell, executed, index)
+            resources[SANDBOX] = executed.sandbox
         except Exception as error:  # an infrastructure fault: the referee, the server, no kernel at all
             # nbgrader reports the submission as failed and saves nothing: a score of an earlier grading stays
-            self.log.error("%s was not graded, and no score was changed: %s", student, error)
+            self.log.error("%s was not graded, and no score was changed: %s", names["student"], error)
             raise
         return nb, resources
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, index: int
-    ) -> tuple[NotebookNode, Resources]:
-        """Run one cell. A kernel that dies, hangs or talks nonsense ends the run, not the grading."""
-        if self._ended:
-            return cell, resources
-        try:
-            done: tuple[NotebookNode, Resources] = super().preprocess_cell(cell, resources, index)
-            return done
-        except Exception as error:  # what a kernel can make nbclient raise is not a closed list
-            self._ended = f"the kernel ended in cell {index + 1} ({type(error).__name__})"
-            self._ended_in = index
-            self._in_flight = str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
-            name = type(error).__name__
-            cell.outputs = [new_output("error", ename=name, evalue=self._ended, traceback=[self._ended])]
-            return cell, resources
+    def job_of(self, text: str, student: str, lab: str, files: dict[str, bytes]) -> Job:
+        """What is to be run. text: the sanitized notebook, as JSON; files: beside it."""
+        limits = Limits.of(Spec.load(lab))
+        if self.timeout:
+            limits = replace(limits, cell_s=self.timeout)
+        return Job(student, lab, text, files, self.sandbox, limits)
 
-    def _use(self, cell: NotebookNode, record: Mapping[str, dict[str, Any]], index: int) -> None:
+    def _job(self, nb: NotebookNode, resources: Resources) -> Job:
+        names, folder = resources["nbgrader"], Path(resources["metadata"]["path"])
+        coursedir = self.parent.parent.coursedir
+        handed_in = Path(
+            coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"])
+        )
+        files = read_files(folder, handed_in)
+        text = nbformat.writes(nb)
+        return self.job_of(text, names["student"], names["assignment"], files)
+
+    def _use(self, cell: NotebookNode, executed: Executed, index: int) -> None:
         """Replace a grade cell's outputs by its verdict, the points last, as nbgrader reads them.
 
         Raises:
             RefereeError: the points are no score of this cell.
         """
         name, worth = str(cell.metadata.nbgrader["grade_id"]), float(cell.metadata.nbgrader["points"])
-        verdict = record.get(name)
+        verdict = executed.record.get(name)
         if verdict is None or verdict["status"] == "error":
-            verdict = not_seen(name, worth, self._why(cell, index))
+            verdict = not_seen(name, worth, _why(cell, executed, index))
         points = score(verdict, worth)
         cell.outputs = [
             new_output("display_data", data=shown(verdict)),
             new_output("execute_result", {"text/plain": repr(points)}, execution_count=cell.execution_count),
         ]
 
-    def _why(self, cell: NotebookNode, index: int) -> str:
-        """Why the record has no verdict for this cell."""
-        if self._ended and index >= self._ended_in:
-            return f"Not judged: {self._ended}."
-        if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
-            return f"Not judged: the cell ran for more than {self.timeout} s."
-        return "The referee did not see this check."
+
+class NoteSandbox(NbGraderPreprocessor):  # type: ignore[misc]
+    """Where a submission was run without a sandbox, the gradebook says so: in the comment on the first answer."""
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        """After SaveAutoGrades, which writes the comments anew."""
+        names = resources["nbgrader"]
+        if resources.get(SANDBOX) == "none":
+            with Gradebook(names["db_url"]) as gradebook:
+                notebook = gradebook.find_submission_notebook(
+                    names["notebook"], names["assignment"], names["student"]
+                )
+                for comment in notebook.comments[:1]:
+                    comment.auto_comment = " ".join(filter(None, [comment.auto_comment, UNGUARDED]))
+                gradebook.db.commit()
+        return nb, resources
 
 
-def refuse_faults(record: Mapping[str, dict[str, Any]], in_flight: str = "") -> None:
+def _why(cell: NotebookNode, executed: Executed, index: int) -> str:
+    """Why the record has no verdict for this cell."""
+    if executed.ended and index >= executed.ended_in:
+        return f"Not judged: {executed.ended}."
+    if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
+        return "Not judged: the cell ran into the time limit."
+    return "The referee did not see this check."
+
+
+def refuse_faults(record: Record, in_flight: str = "") -> None:
     """Nothing is graded where something could not be measured, be it a check or the opening of the lab.
 
     Args:
@@ -227,18 +260,3 @@ def shown(verdict: dict[str, Any]) -> dict[str, str]:
         return {"text/plain": f"{verdict['check']}: {verdict['status']}. {verdict.get('message', '')}"}
     bundle = show(verdict)._repr_mimebundle_()
     return dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-
-
-@contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that the kernel inherits, put back afterwards."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -3,12 +3,14 @@ compared."""
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 
 from grader.checks.structure import first_difference
 
@@ -108,6 +110,49 @@ def sweep(conn: psycopg.Connection[Any]) -> None:
     """Remove what a referee placed while it judged, also one that was killed."""
     for table in ("order_items", "shipments", "orders"):
         conn.execute(f"DELETE FROM public.{table} WHERE id >= %s", [FRESH_ID])  # noqa: S608
+
+
+Change = tuple[str, str, int, Any, Any]  # table, column, id, as it is, as it becomes
+
+
+def draw_changes(rng: random.Random, orders: Sequence[Order]) -> list[Change]:
+    """What happens to orders that have been there for long: one's total, an item's quantity, a parcel's number."""
+    drawn: list[Change] = []
+    order = rng.choice(orders)
+    drawn.append(("orders", "total_cents", order["id"], order["total_cents"], order["total_cents"] + rng.randrange(1, 900)))  # fmt: skip
+    for table, part, column in (("order_items", "items", "quantity"), ("shipments", "shipments", "tracking")):
+        rows = [row for order in orders for row in order[part]]
+        if rows:
+            row = rng.choice(rows)
+            other = (
+                row[column] + rng.randrange(1, 5)
+                if column == "quantity"
+                else f"JD{rng.randrange(10**12, 10**13)}"
+            )
+            drawn.append((table, column, row["id"], row[column], other))
+    return drawn
+
+
+def changed(orders: Sequence[Order], changes: Sequence[Change]) -> list[Order]:
+    """Such orders after the changes."""
+    after = copy.deepcopy(list(orders))
+    parts = {"orders": after, "order_items": [i for o in after for i in o["items"]]}
+    parts["shipments"] = [shipment for order in after for shipment in order["shipments"]]
+    for table, column, number, _, value in changes:
+        for row in parts[table]:
+            if row["id"] == number:
+                row[column] = value
+    return after
+
+
+def change(conn: psycopg.Connection[Any], changes: Sequence[Change], *, back: bool = False) -> None:
+    """Write the changes, or put back what was there before."""
+    for table, column, number, before, after in changes:
+        statement = sql.SQL("UPDATE public.{} SET {} = %s WHERE id = %s")
+        conn.execute(
+            statement.format(sql.Identifier(table), sql.Identifier(column)),
+            [before if back else after, number],
+        )
 
 
 def what_is_wrong(found: Any, wanted: list[Order]) -> str:

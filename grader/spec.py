@@ -18,7 +18,7 @@ PARTS = ("diagnose", "fix", "safe", "explain")
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One graded cell: who judges it and for how many points."""
+    """One graded cell: who judges it and for how many points. timed: in class one runs at a time on a machine."""
 
     name: str
     part: str
@@ -26,6 +26,7 @@ class CheckSpec:
     points: float
     hints: tuple[str, ...] = ()
     manual: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Spec:
                     float(c["points"]),
                     tuple(c.get("hints", ())),
                     c.get("manual", False),
+                    c.get("timed", False),
                 )
                 for c in raw["check"]
             ]

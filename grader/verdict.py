@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["pass", "fail", "error"]
+
+LONGEST_TEXT = 2000  # characters
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,29 @@ class Verdict:
             "status": self.status,
             "points": self.points,
             "max_points": self.max_points,
-            "message": self.message,
+            "message": harmless(self.message),
             "targets": [
-                {**asdict(target), "points": 0.0 if lost or self.status == "error" else target.points}
+                {
+                    **{key: harmless(value) for key, value in asdict(target).items()},
+                    "points": 0.0 if lost or self.status == "error" else target.points,
+                }
                 for target in self.targets
             ],
         }
+
+
+def harmless(value: Any) -> Any:
+    """Text that may be a student's (an answer, a table's name, an error of theirs): short, and without control characters
+    and halves of characters, which no terminal or file takes well. Other values as they are."""
+    if not isinstance(value, str):
+        return value
+    kept = value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+    if kept.isprintable():
+        return kept
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\N{REPLACEMENT CHARACTER}"
+        for c in kept
+    )
 
 
 def could_not_measure(check: str, part: str, title: str, max_points: float, why: str) -> Verdict:

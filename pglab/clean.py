@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from pglab import lease
-from pglab.cluster import Cluster
+from pglab.cluster import Cluster, backend
 from pglab.errors import PglabError
 from pglab.home import Home
 
 # By name, so that a PGLAB_HOME which somebody shares with other things loses nothing of theirs.
 OURS = (
+    "backend",
     "ipython",
     "jupyter",
     "locks",
@@ -24,6 +25,7 @@ OURS = (
     "run",
     "secrets.json",
     "state.json",
+    "volumes.json",
 )
 
 
@@ -45,9 +47,11 @@ def remove(home: Home) -> list[tuple[Path, int]]:
         for path in home.root.iterdir()
         if (path / "PG_VERSION").exists() or ".building-" in path.name or path.name.startswith("own_")
     ]
-    if nodes:
+    if nodes or backend.read_note(home):
         lease.release(home)
-        Cluster(home).down()
+        cluster = Cluster(home, backend=backend.read_note(home))
+        cluster.down()
+        cluster.discard()
     removed = []
     for path in [*nodes, *(home.root / name for name in OURS)]:
         if path.is_dir() and not path.is_symlink():

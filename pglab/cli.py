@@ -21,8 +21,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 import pglab
-from pglab import catalogue, clones, doctor, jupyter, lease
+from pglab import catalogue, clean, clones, doctor, jupyter, lease
 from pglab.cluster import Cluster
+from pglab.cluster import backend as backends
 from pglab.dataset import Dataset, is_seeded
 from pglab.errors import PglabError
 from pglab.home import Home
@@ -63,6 +64,11 @@ port_option = click.option(
 browser_option = click.option(
     "--browser/--no-browser", default=None, help="[default: open it where there is a display]"
 )
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(backends.NAMES),
+    help="What the servers run on, when they are first made (or PGLAB_BACKEND). [default: embedded]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -80,12 +86,13 @@ def cli(debug: bool) -> None:
 @port_option
 @browser_option
 @scale_option
-def lab_command(port: int | None, browser: bool | None, scale: str) -> None:
+@backend_option
+def lab_command(port: int | None, browser: bool | None, scale: str, backend: str | None) -> None:
     """Open the course in JupyterLab.
 
     Starts the cluster and seeds the dataset first. Ctrl-C stops all that it started.
     """
-    _serve(port, browser, scale, None)
+    _serve(port, browser, scale, None, backend)
 
 
 @cli.command("open", epilog="pglab open 10\npglab open 10-missing-index --no-browser")
@@ -105,26 +112,34 @@ def open_command(lab: str, port: int | None, browser: bool | None, scale: str) -
     _serve(port, browser, scale, notebook)
 
 
-@cli.command(epilog="pglab up\npglab up --scale small")
+@cli.command(epilog="pglab up\npglab up --scale small\npglab up --backend docker")
 @scale_option
-def up(scale: str) -> None:
+@backend_option
+def up(scale: str, backend: str | None) -> None:
     """Start the cluster and seed the dataset.
 
     It runs until `pglab down`.
     """
     home = Home.default()
-    doctor.require_room(home, scale)
-    cluster = Cluster(home)
+    cluster = Cluster(home, backend=backend)
+    doctor.require_room(home, scale, cluster.backend.name)
     cluster.up(say)
     lease.keep(home)
     seed_with(_bar, cluster, scale)
     say(f"the cluster is up, its primary on port {cluster.primary.port}; `pglab down` stops it")
 
 
-@cli.command(epilog="pglab down")
-def down() -> None:
+@cli.command(epilog="pglab down\npglab down --delete-data")
+@click.option(
+    "--delete-data", is_flag=True, help="Remove the databases, and all else that pglab made in its home."
+)
+def down(delete_data: bool) -> None:
     """Stop the cluster. The databases stay."""
     home = Home.default()
+    if delete_data:
+        for path, size in clean.remove(home):
+            say(f"removed {path} ({size / 1e6:,.0f} MB)")
+        return
     lease.release(home)
     if not Cluster(home).down(say):
         say("the cluster is stopped already")
@@ -229,12 +244,14 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)  # as an exception, so that what is running is taken down
 
 
-def _serve(port: int | None, browser: bool | None, scale: str, path: Path | None) -> None:
+def _serve(
+    port: int | None, browser: bool | None, scale: str, path: Path | None, backend: str | None = None
+) -> None:
     def on_ready(url: str) -> None:
         _show(url, browser)
         say("Ctrl-C stops JupyterLab and the cluster")
 
-    serve(Home.default(), scale, port, path, say=say, bar=_bar, on_ready=on_ready)
+    serve(Home.default(), scale, port, path, backend=backend, say=say, bar=_bar, on_ready=on_ready)
 
 
 def _show(url: str, browser: bool | None) -> None:

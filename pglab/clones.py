@@ -7,7 +7,6 @@ a database without a row is what a killed process left, and the next clone of th
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -216,7 +215,7 @@ def _drop(admin: psycopg.Connection[Any], name: str, *, force: bool) -> bool:
 
 
 def _free(cluster: Cluster) -> int:
-    return shutil.disk_usage(cluster.primary.data).free
+    return cluster.primary.free_bytes()
 
 
 def _disk_full(cluster: Cluster, needed: int) -> DiskFull:

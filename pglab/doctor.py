@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Literal
 import psutil
 
 from pglab.cluster import account, binaries, pgbouncer
+from pglab.cluster.backend import chosen
 from pglab.dataset import Dataset
 from pglab.errors import DiskFull, PglabError
 from pglab.home import LONGEST_HOME, Home
@@ -54,14 +54,14 @@ def _examine(home: Home, scale: str) -> Iterator[Finding]:
     yield Finding("home", *_socket_path(home.root))
     yield Finding("postgres", *_told("missing", lambda: _postgres(home)))
     yield Finding("pgbouncer", *_told("warning", lambda: _pgbouncer(home)))
-    yield Finding("docker", *_docker())
+    yield Finding("docker", *_told("missing", lambda: _docker(chosen(home) == "docker")))
     yield Finding("memory", *_memory(psutil.virtual_memory().available))
     yield Finding("disk", *_told("missing", lambda: _disk(home, scale)))
     yield Finding("open files", *_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
-def require_room(home: Home, scale: str) -> None:
-    """Say that the machine is too small before anything is written.
+def require_room(home: Home, scale: str, backend: str = "embedded") -> None:
+    """Say that the machine is too small before anything is written. Docker's own disk is looked at when it is written to.
 
     Raises:
         DiskFull: the disk; PglabError: the memory.
@@ -69,9 +69,9 @@ def require_room(home: Home, scale: str) -> None:
     status, found, remedy = _memory(psutil.virtual_memory().available)
     if status == "missing":
         raise PglabError(f"Too little memory: {found}", remedy)
-    if not (
-        home.root / "primary" / "PG_VERSION"
-    ).exists():  # else the dataset's own check knows what is there already
+    if (
+        backend == "embedded" and not (home.root / "primary" / "PG_VERSION").exists()
+    ):  # else the dataset's own check knows what is there already
         status, found, remedy = _disk(home, scale)
         if status == "missing":
             raise DiskFull(f"Too little disk: {found}", remedy)
@@ -131,27 +131,21 @@ def _pgbouncer(home: Home) -> Told:
     return "ok", f"{pgbouncer.version(found)} at {found}", ""
 
 
-def _docker() -> Told:
-    client = shutil.which("docker")
-    if client is None:
+def _docker(needed: bool) -> Told:
+    if not needed and shutil.which("docker") is None:
         return (
             "warning",
             "not found; only the docker backend needs it",
             "Nothing to do, unless you want that backend",
         )
+    from pglab.cluster.docker_engine import engine  # here, because its client takes half a second
+
     try:
-        told = subprocess.run(
-            [client, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        told = None
-    if told is None or told.returncode:
-        return (
-            "warning",
-            f"client at {client}, no engine answers; only the docker backend needs it",
-            "Start Docker if you want that backend",
-        )
-    return "ok", f"engine {told.stdout.strip()}", ""
+        return "ok", f"engine {engine().version}", ""
+    except PglabError as error:
+        if needed:
+            raise
+        return "warning", f"{error.message}; only the docker backend needs it", error.remedy
 
 
 def _memory(available: int) -> Told:

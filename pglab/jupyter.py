@@ -93,7 +93,7 @@ class Server:
         self.port = port or DEFAULT_PORT  # wait_ready says which one it is
         self.token = secrets.token_hex(24)
         self.log = home.logs / "jupyterlab.log"
-        _write_settings(home)
+        write_settings(home)
         # In the environment, not among the arguments, which every user of the machine can read.
         variables = {**more_environment, **environment(home), "JUPYTER_TOKEN": self.token}
         with self.log.open("ab") as log:
@@ -195,7 +195,7 @@ def _arguments(port: int | None) -> list[str]:
         "--no-browser",
         f"--port={port or DEFAULT_PORT}",
         f"--ServerApp.port_retries={0 if port else 200}",
-        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.ip={os.environ.get('PGLAB_LISTEN') or '127.0.0.1'}",  # a container's own is nobody's
         f"--ServerApp.root_dir={root}",
         "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -209,7 +209,12 @@ def _arguments(port: int | None) -> list[str]:
     return arguments
 
 
-def _write_settings(home: Home) -> None:
+def write_settings(home: Home, hidden: Sequence[str] = INSTRUCTORS_ONLY) -> None:
+    """Write the course's settings of JupyterLab into the home; environment() names them.
+
+    Args:
+        hidden: nbgrader's parts that a learner does not see. In a class the menu leads to the list of assignments.
+    """
     jupyter = home.root / "jupyter"
     for name in ("config/labconfig", "data", "runtime", "settings", "workspaces"):
         (jupyter / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -219,7 +224,7 @@ def _write_settings(home: Home) -> None:
     config = jupyter / "config"
     (config / "jupyter_server_config.json").write_text(json.dumps(SERVER_CONFIG, indent=2))
     (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS, indent=2))
-    disabled = {f"@jupyter/nbgrader:{name}": True for name in INSTRUCTORS_ONLY}
+    disabled = {f"@jupyter/nbgrader:{name}": True for name in hidden}
     (config / "labconfig" / "page_config.json").write_text(
         json.dumps({"disabledExtensions": disabled}, indent=2)
     )

@@ -11,10 +11,12 @@ lab.check("fix")
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -227,7 +229,10 @@ def start(lab: str) -> Lab:
             _referee = RefereeHandle()
         path, secret = _referee.socket, _referee.secret
     channel = wire.dial(path, secret)
+    importing = threading.Thread(target=_import_sql_magic, name="pglab-import", daemon=True)
+    importing.start()
     opened = Lab(channel, wire.ask(channel, {"do": "start", "lab": lab}, _tell))
+    importing.join()  # half imported, it would be no extension
     _load_sql_magic(opened.url)
     print(
         f"{opened.id}: {opened.title}. Database {opened.conninfo['dbname']}, scale {opened.scale}, student {opened.student}."
@@ -248,6 +253,13 @@ def _display(thing: Any) -> None:
         print(thing)
 
 
+def _import_sql_magic() -> None:
+    """It takes one to two seconds, in which the referee makes the database."""
+    if "IPython" in sys.modules:
+        with suppress(ImportError):  # loading it says so
+            importlib.import_module("sql.magic")
+
+
 def _load_sql_magic(url: str) -> None:
     """%sql of ipython-sql, with the settings that it needs here. Outside IPython: nothing."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
@@ -264,6 +276,12 @@ def _load_sql_magic(url: str) -> None:
     }.items():
         if settings is not None and settings.has_trait(name):
             setattr(settings, name, value)
+    # As lab.execute shows its rows: JupyterLab sets a plain table's text to the right.
+    shell.display_formatter.formatters["text/html"].for_type_by_name(
+        "sql.run",
+        "ResultSet",
+        lambda rows: show.table(rows, rows.field_names).html() if rows.pretty else None,
+    )
     _connect_sql_magic(url)
 
 

@@ -6,27 +6,30 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pglab.errors import RefereeError
 from pglab.home import Home, course_root
 
 SOCKET, SECRET = "PGLAB_REFEREE", "PGLAB_REFEREE_SECRET"
+COURSE_KEY = "PGLAB_COURSE_KEY"  # of the referee's environment alone
 
 
 class RefereeHandle:
     """A running referee: where it listens, and the pipe that keeps it alive."""
 
-    def __init__(self, arguments: Sequence[str] = (), home: Home | None = None) -> None:
-        """Start it.
+    def __init__(
+        self, arguments: Sequence[str] = (), home: Home | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:  # fmt: skip
+        """Start it. variables: more for its environment.
 
         Raises:
             RefereeError: it did not start, with its own last words.
         """
         self.home = home or Home.default()
         self.home.make()
-        environment = {**os.environ, "PGLAB_HOME": str(self.home.root), "PYTHONPATH": _import_path()}
+        environment = {**os.environ, "PGLAB_HOME": str(self.home.root), "PYTHONPATH": _import_path(), **(variables or {})}
         log = self.home.logs / "referee.log"
         with log.open("a") as errors:
             self._process = subprocess.Popen(

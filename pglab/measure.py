@@ -36,14 +36,15 @@ SELECT s.queryid, s.toplevel, s.query, s.calls, s.rows, s.plans, s.shared_blks_h
     ON s.userid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {role})
    AND s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = {dbname})
    AND s.queryid IS DISTINCT FROM
-       (SELECT query_id FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
+       (SELECT query_id FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
 """
 _REMEDY: Final = "Preload pg_stat_statements and run CREATE EXTENSION pg_stat_statements"
 _CONTROL = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
     r"(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|set|reset|discard|deallocate)\b",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
+_BLANK = re.compile(r"(?:\s|--[^\n]*(?:\n|$))+")
+_BRACKET = re.compile(r"/\*|\*/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,26 @@ class Query:
     @property
     def control(self) -> bool:
         """Transaction and session control (BEGIN, COMMIT, SET …): no query, not in Measurement.calls."""
-        return _CONTROL.match(self.text) is not None
+        return _CONTROL.match(_without_comments(self.text)) is not None
+
+
+def _without_comments(text: str) -> str:
+    """A statement from its first word on. Comments in brackets nest in Postgres: /* /* */ begin */ SELECT 1 is a SELECT."""
+    at = 0
+    while True:
+        if blank := _BLANK.match(text, at):
+            at = blank.end()
+        elif not text.startswith("/*", at):
+            return text[at:]
+        else:
+            depth = 0
+            for bracket in _BRACKET.finditer(text, at):
+                depth += 1 if bracket[0] == "/*" else -1
+                if depth == 0:
+                    at = bracket.end()
+                    break
+            else:
+                return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class Statements:
         found = []
         for key, now in self.queries.items():
             then = before.queries.get(key, zero)
-            if now.calls == then.calls:
+            if (now.calls, now.plans) == (then.calls, then.plans):
                 continue
             found.append(
                 Query(

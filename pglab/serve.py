@@ -43,6 +43,7 @@ def serve(
     port: int | None,
     path: Path | None,
     *,
+    backend: str | None = None,
     say: Say,
     bar: Bar,
     on_ready: Callable[[str], None],
@@ -50,15 +51,16 @@ def serve(
     """Bring all up, serve until JupyterLab ends or a signal comes, and take all down again.
 
     Args:
-        port: None for the first free one; path: what to open, the index by default; on_ready: told the address.
+        port: None for the first free one; path: what to open, the index by default; backend: the home's by default;
+        on_ready: told the address.
 
     Raises:
         PglabError: what went wrong, with everything taken down.
     """
-    doctor.require_room(home, scale)
+    cluster = Cluster(home, backend=backend)
+    doctor.require_room(home, scale, cluster.backend.name)
     jupyter.check_port(port)
-    cluster = Cluster(home)
-    first_time = not cluster.primary.is_made()
+    first_time = cluster.backend.name == "embedded" and not cluster.primary.is_made()
     with lease(cluster, say), _fetching_pgbouncer(home, first_time) as fetched:
         for name in notebooks.refresh():
             say(f"{notebooks.FOLDER}/{name} is yours and stays; labs/{name} is newer")

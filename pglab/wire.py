@@ -29,6 +29,7 @@ from typing import Any
 from pglab.errors import RefereeError
 
 LONGEST_LINE = 1 << 20  # bytes
+DEEPEST = 50  # lists in lists; what reads an answer goes down into it, and Python's stack ends at about 900
 
 
 class Channel:
@@ -76,11 +77,21 @@ class Channel:
             raise RefereeError("The message is no JSON") from error
         if not isinstance(message, dict):
             raise RefereeError("The message is no JSON object")
+        if line.count(b"[") + line.count(b"{") > DEEPEST and _deeper(message, DEEPEST):
+            raise RefereeError(
+                "The message is nested too deep", "Answer with lists or dicts that are flatter"
+            )
         return message
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and dicts lie in each other more than so many levels deep."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 0 or _deeper(item, levels - 1) for item in inside if isinstance(item, dict | list))
 
 
 def dial(path: Path, secret: str) -> Channel:

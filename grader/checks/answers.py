@@ -28,7 +28,7 @@ def number(
     wanted = "what your database shows"
     if answer is None:
         return Target(name, "fail", "no answer yet", wanted, source, hint, points)
-    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not math.isfinite(answer):
+    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not _finite(answer):
         return Target(
             name,
             "fail",
@@ -89,6 +89,13 @@ def same_rows(name: str, pairs: Sequence[tuple[list[Any], list[Any]]], source: s
         hint if wrong else "",
         required=True,
     )
+
+
+def _finite(answer: float) -> bool:
+    try:
+        return math.isfinite(answer)
+    except OverflowError:  # a whole number with hundreds of digits
+        return False
 
 
 def close(value: float, truth: float, within: float) -> bool:

@@ -62,16 +62,21 @@ def allowed(pooler: Pooler, dbname: str, user: str) -> Allowed:
     return Allowed(str(pool["pool_mode"]), servers, reserve, int(config["max_client_conn"]), timeouts, where)
 
 
-def reaches_beyond(ini: str, node: Node, dbname: str) -> list[str]:
-    """Where a pgbouncer.ini reaches for more than the pools of this node's database, one phrase each.
+def own_hosts(address: tuple[str, int]) -> set[str]:
+    """The names of a server's host, for a pooler that finds it at an address. A container's loopback is its own."""
+    return {address[0], "127.0.0.1", "localhost", "::1"} if address[0].startswith("/") else {address[0]}
+
+
+def reaches_beyond(ini: str, address: tuple[str, int], dbname: str) -> list[str]:
+    """Where a pgbouncer.ini reaches for more than the pools of one server's database, one phrase each.
 
     Another server, role or database, another file, SQL as the judge's role, or a door that lets everyone in. Read more strictly than PgBouncer
     reads it, and before it does.
     """
     found, section = [], ""
     own = {
-        "host": {str(node.sockets), "127.0.0.1", "localhost", "::1"},
-        "port": {str(node.port)},
+        "host": own_hosts(address),
+        "port": {str(address[1])},
         "dbname": {dbname},
     }
     for number, line in lines(ini):

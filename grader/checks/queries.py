@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from grader.application import ONE_CONNECTION, Request
+from grader.application import ONE_CONNECTION, Request, begun
 from grader.verdict import Target
 
 SOURCE: Final = "pg_stat_statements"
@@ -17,8 +17,8 @@ def by_nobody_else(requests: Sequence[Request]) -> Target:
     strays = [stray for request in requests for stray in request.others]
     measured, hint = "none", ""
     if strays:
-        role, most = max(strays, key=lambda stray: stray[1].calls)
-        measured = f"{sum(query.calls for _, query in strays):,}, such as {short(most.text)} as {role}"
+        role, most = max(strays, key=lambda stray: begun([stray[1]]))
+        measured = f"{sum(begun([query]) for _, query in strays):,}, such as {short(most.text)} as {role}"
         hint = ONE_CONNECTION
     return Target(
         "statements over another connection", "fail" if strays else "pass", measured, "none", _source(requests),
@@ -39,7 +39,7 @@ def calls_per_request(requests: Sequence[Request], most: int, points: float) -> 
         # By text: one statement is several entries where its parameters came as other types of integer.
         times = Counter[tuple[str, bool]]()
         for query in worst.sent:
-            times[query.text, query.toplevel] += query.calls
+            times[query.text, query.toplevel] += begun([query])
         (text, toplevel), count = times.most_common(1)[0]
         where = "which line sends it" if toplevel else "which function runs it, and how often"
         hint = f"{short(text, 90)} ran {count:,} times for one request: {where}?"
@@ -66,12 +66,13 @@ def rows_sent(requests: Sequence[Request], most: int, points: float, hint: str) 
 
 
 def blocks_against(before: int, request: Request, most: float, points: float, hint: str) -> Target:
-    """The request reads at most `most` times the blocks of 8 kB that the broken one does."""
+    """The request reads at most `most` times the blocks of 8 kB that the broken one does; required."""
     limit = round(before * most)
     good = request.shared_blks <= limit
     return Target(
         "blocks per request", "pass" if good else "fail", f"{request.shared_blks:,}",
         f"≤ {limit:,}, {most:g}× those of the incident", f"{SOURCE}, {request.label}", "" if good else hint, points,
+        required=True,
     )  # fmt: skip
 
 

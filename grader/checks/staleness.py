@@ -60,7 +60,8 @@ def stale_reads(reads: Sequence[Read], points: float) -> Target:
         assert worst.last is not None
         measured += (
             f": session {worst.session} wrote {worst.last.phone!r} at {worst.last.lsn}, and {worst.age_ms:,.0f} ms later read "
-            f"{worst.found!r} from the {worst.node}" + (f", which was at {worst.told}" if worst.told else "")
+            f"{'NULL' if worst.found is None else repr(worst.found)} from the {worst.node}"
+            + (f", which was at {worst.told}" if worst.told else "")
         )
         soonest = min(read.age_ms or 0 for read in stale)
         hint = (
@@ -82,7 +83,7 @@ def visitors_on_the_primary(reads: Sequence[Read], points: float) -> Target:
     if sent:
         measured += f", session {sent[0].session} among them"
         hint = (
-            "the replica does no work now, and the primary all of it"
+            "the replica does no work now, and the primary all of it: which sessions have written what they could miss?"
             if len(sent) == len(visits)
             else "that one of the sessions wrote says nothing about the others: remember it by session"
         )

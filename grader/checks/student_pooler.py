@@ -10,10 +10,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from grader.checks.connections import Allowed, allowed, reaches_beyond
+from grader.checks.connections import Allowed, allowed, own_hosts, reaches_beyond
 from grader.context import Context
 from grader.verdict import Target
-from pglab.cluster import pgbouncer
 from pglab.cluster.pooler import Pooler
 from pglab.cluster.scram import scram_secret
 from pglab.errors import ClusterError
@@ -55,16 +54,14 @@ def started(ctx: Context, ini: str) -> Iterator[Started]:
     Raises:
         Refused: with what is wrong with it; ClusterError: PgBouncer is not here, which is nobody's failure.
     """
-    node, program = ctx.db.cluster.primary, pgbouncer.find(ctx.db.shared.home)
-    if program is None:
-        raise ClusterError("PgBouncer is not installed", pgbouncer.remedy())
-    beyond = reaches_beyond(ini, node, ctx.db.name)
+    node, pooler = ctx.db.cluster.primary, ctx.db.cluster.pooler()
+    pooler.runner.require()
+    beyond = reaches_beyond(ini, pooler.reach(node), ctx.db.name)
     if beyond:
         hint = "leave out host, port, user and password (the lab puts its own primary there), other files, and doors that are open to all"
         wanted = "pools of the lab's own database"
         raise Refused("; ".join(beyond[:4]), wanted, "your pgbouncer.ini", hint)
     past, secret = _judges_secret(ctx)
-    pooler = Pooler("pooler", ctx.db.cluster.home, program)
     try:
         try:
             notes = pooler.start(ini, {past["user"]: secret}, node)
@@ -78,8 +75,11 @@ def started(ctx: Context, ini: str) -> Iterator[Started]:
         _serve_one(through)
         may = allowed(pooler, past["dbname"], past["user"])
         host, port, dbname, role = may.where
-        hosts = (str(node.sockets), "127.0.0.1", "localhost", "::1")
-        if host not in hosts or (port, dbname, role) != (node.port, past["dbname"], ""):
+        if host not in own_hosts(pooler.reach(node)) or (port, dbname, role) != (
+            pooler.reach(node)[1],
+            past["dbname"],
+            "",
+        ):
             elsewhere = f"a server at {host}, port {port}, database {dbname}"
             raise Refused(elsewhere, "the lab's own primary", "SHOW DATABASES", "leave host and port out")
         yield Started(pooler, notes, may, through, past)

@@ -146,7 +146,7 @@ class Shop:
             failed = "the replica was stopped"
         else:
             row = conn.execute(statement.encode(), [key]).fetchone()
-            found = None if row is None else str(row[0])
+            found = None if row is None or row[0] is None else str(row[0])
         self.reads.append(Read(session, key, statement, node, told, last, at, found, failed))
 
     def change(self, session: str, user_id: int, phone: str) -> None:

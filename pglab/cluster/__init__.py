@@ -7,7 +7,7 @@ with cluster.primary.connect() as admin:
 cluster.down()
 """
 
-from pglab.cluster.embedded import Cluster
+from pglab.cluster.cluster import Cluster
 from pglab.cluster.node import ADMIN, Node
 
 __all__ = ["ADMIN", "Cluster", "Node"]

@@ -8,7 +8,6 @@ import re
 import socket
 import threading
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 import psycopg
@@ -32,7 +31,11 @@ class Console(ABC):
     """The console's verbs, over connections that console() makes."""
 
     name: str
-    log: Path
+
+    @property
+    @abstractmethod
+    def log(self) -> str:
+        """Where its log is."""
 
     @abstractmethod
     def console(self) -> psycopg.Connection[Any]:

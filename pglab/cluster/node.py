@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
-from pglab.cluster import account, ports, process
-from pglab.cluster.binaries import Binaries
-from pglab.cluster.settings import HBA, as_conf
-from pglab.errors import ClusterError, NotRunning
+from pglab.cluster import ports, process
+from pglab.cluster.runner import Runner
+from pglab.errors import ClusterError, DiskFull, NotRunning
 from pglab.home import Home
 
 ADMIN = "pglab_admin"
@@ -24,42 +20,56 @@ STOP_LIMIT_S = 60.0
 
 
 class Node:
-    """A server of the cluster, found again by its name in every process."""
+    """A server of the cluster, found again by its name in every process. How it is run is its runner's business."""
 
-    def __init__(self, name: str, home: Home, binaries: Binaries) -> None:
+    def __init__(self, name: str, home: Home, runner: Runner) -> None:
         self.name = name
         self.home = home
-        self.binaries = binaries
-        self.data = home.root / name
-        self.sockets = home.run / "pg"
-        self.log = home.logs / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.runner = runner
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
+    def data(self) -> Path:
+        """Its data folder, as the server sees it."""
+        return Path(self.runner.data)
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of its Unix socket, where clients of this machine have one."""
+        return Path(self.runner.host)
+
+    @property
+    def log(self) -> str:
+        """Where its log is."""
+        return self.runner.log
+
+    @property
     def major(self) -> int:
         """The server's major version, such as 18."""
-        return self.binaries.major
+        return self.runner.major
 
     @property
     def port(self) -> int:
         """The port that it listens on, or did last; 0 before the first start."""
-        return process.listening_port(self.data) or self.home.read_state().get(self.name, 0)
+        return self.runner.port
 
     @property
     def pid(self) -> int | None:
         """The postmaster's process id, or None when it is stopped."""
-        found = process.postmaster(self.data)
-        return found.pid if found else None
+        return self.runner.pid
 
     def is_made(self) -> bool:
         """Whether the data folder is there and whole."""
-        return (self.data / "PG_VERSION").exists()
+        return self.runner.is_made()
 
     def is_running(self) -> bool:
         """Whether a postmaster works on the data folder."""
         return self.pid is not None
+
+    def free_bytes(self) -> int:
+        """Room on the disk of its data."""
+        return self.runner.free_bytes()
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -69,43 +79,21 @@ class Node:
         Raises:
             ClusterError: initdb failed; DiskFull: no room for it.
         """
-        self._remove_drafts()
-        draft = self.data.with_name(
-            f"{self.name}.building-{os.getpid()}"
-        )  # a killed one's initdb may still write to its own
-        user, ids = account.as_named_user()
-        password = draft / "password"
         try:
-            draft.mkdir(mode=0o700)
-            password.touch(mode=0o600)
-            password.write_text(self.home.secrets()["admin"])
-            account.hand_over(draft, ids)
-            made = subprocess.run(
-                [self.binaries["initdb"], "-D", str(draft / "data"), "-U", ADMIN, "-E", "UTF8", "--locale=C", "-k"]
-                + ["-A", "scram-sha-256", f"--pwfile={password}", "--no-instructions"],
-                capture_output=True, text=True, cwd="/", **user,
-            )  # fmt: skip
-            if made.returncode:
-                raise OSError(
-                    made.stderr.strip().splitlines()[-1] if made.stderr.strip() else "initdb failed"
-                )
-            (draft / "data" / "pg_hba.conf").write_text(HBA)
-            with (draft / "data" / "postgresql.conf").open("a") as conf:
-                conf.write("\n# --- pglab ---\n" + as_conf(settings))
-            account.hand_over(draft, account.server_ids())
-            (draft / "data").rename(self.data)
+            with self.runner.draft() as draft:
+                words = ["-D", str(draft.data), "-U", ADMIN, "-E", "UTF8", "--locale=C", "-k"]
+                words += ["-A", "scram-sha-256", "--pwfile={password}", "--no-instructions"]
+                draft.run("initdb", words, {"password": self.home.secrets()["admin"]})
+                draft.write("pg_hba.conf", self.runner.hba)
+                draft.append("postgresql.conf", settings | dict(self.runner.settings))
         except OSError as error:
-            if "No space left" in str(error) or process.free_mb(self.home.root) < 8:
-                raise process.disk_full(self.home.root) from error
-            raise ClusterError(
-                f"The {self.name} could not be made: {error}", f"Look at {self.home.root}"
-            ) from error
-        finally:
-            self._remove_drafts()
+            raise self.not_made(error) from error
 
-    def _remove_drafts(self) -> None:
-        for draft in self.home.root.glob(f"{self.name}.building-*"):
-            shutil.rmtree(draft, ignore_errors=True)
+    def not_made(self, error: OSError) -> ClusterError | DiskFull:
+        """Why a data folder could not be made, as an error for a person."""
+        if "No space left" in str(error) or self.free_bytes() < 8 * 2**20:
+            return self.runner.disk_full()
+        return ClusterError(f"The {self.name} could not be made: {error}", f"Look at {self.home.root}")
 
     def start(self) -> None:
         """Start the server and wait until it takes connections. Running already is fine.
@@ -114,56 +102,43 @@ class Node:
             ClusterError: it did not start, said with its own last words; DiskFull: no room for it.
         """
         if self.is_running():
-            self._wait_ready(0)
-            return
+            try:
+                self._wait_ready()
+                return
+            except ClusterError:
+                if self.is_running():
+                    raise  # else it was being killed when we looked: it is stopped now, and can be started
         self._check_version()
-        self._make_socket_folder()
-        process.drop_stale_locks(self.data, self.sockets)
-        process.wait_until(
-            f"the processes of the killed {self.name} to end", lambda: not process.orphans(self.data), 30,
-            last=lambda: ", ".join(str(orphan.pid) for orphan in process.orphans(self.data)),
-        )  # fmt: skip
+        self.runner.prepare()
         tried = {
             port for name, port in self.home.read_state().items() if name != self.name
         }  # theirs, stopped or not
+        options = self._options()
         for attempt in range(5):
             port = ports.pick(self.port, avoid=tried)
             tried.add(port)
             try:
-                self._launch(port)
+                with self.home.lock("state"):
+                    self.home.write_state(**{self.name: port})
+                self.runner.launch(port, options)
+                self._wait_ready()
                 return
             except process.PortTaken:
                 if attempt == 4:
                     raise
 
-    def _launch(self, port: int) -> None:
-        self.log.touch(exist_ok=True)
-        since = self.log.stat().st_size
-        with self.home.lock("state"):
-            self.home.write_state(**{self.name: port})
-        command = [self.binaries["postgres"], "-D", str(self.data), "-p", str(port), "-k", str(self.sockets)]
-        command += self._options()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_"))}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal is not the server's
-                **account.as_server(),
-            )  # fmt: skip
-        self._wait_ready(since)
-
-    def _wait_ready(self, since: int) -> None:
+    def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_LIMIT_S
         seen = ""
         while time.monotonic() < deadline:
-            ended = self._process is not None and self._process.poll() is not None
+            ended = self.runner.has_ended()
             try:
                 self.connect(connect_timeout=5).close()
                 return
             except psycopg.OperationalError as error:
                 seen = str(error).strip()
-            if ended or (self._process is None and not self.is_running()):
-                raise process.explain_exit(self.name, self.data, self.log, since)
+            if ended:
+                raise self.runner.explain()
             time.sleep(0.02)
         raise ClusterError(
             f"The {self.name} took no connection within {START_LIMIT_S:.0f} s ({seen})",
@@ -172,49 +147,46 @@ class Node:
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server: "fast" ends sessions and writes a checkpoint, "immediate" is a power cut. Stopped already is fine."""
-        server = process.postmaster(self.data)
-        if server is None:
-            return
-        server.send_signal(
-            {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
-        )
-        try:
-            self._gone(server, STOP_LIMIT_S)
-        except ClusterError:
-            server.send_signal(signal.SIGQUIT)
-            self._gone(server, STOP_LIMIT_S)
+        number = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
+        for each in (number, signal.SIGQUIT):
+            pid = self.pid
+            if pid is None:
+                return
+            self.runner.signal(each)
+            try:
+                self._gone(pid)
+                return
+            except ClusterError:
+                if each == signal.SIGQUIT:
+                    raise
 
-    def _gone(self, server: psutil.Process, limit_s: float) -> None:
-        def is_gone() -> bool:
-            if self._process is not None:
-                self._process.poll()  # else our own child stays a zombie
-            return not process.is_alive(server)
-
+    def _gone(self, pid: int) -> None:
         process.wait_until(
-            f"the {self.name} to stop", is_gone, limit_s, last=lambda: f"process {server.pid} is alive"
+            f"the {self.name} to stop",
+            lambda: self.pid != pid,
+            STOP_LIMIT_S,
+            last=lambda: f"process {pid} is alive",
         )
 
     def append_conf(self, settings: dict[str, str]) -> None:
         """Add settings to postgresql.conf; the last one of a name counts. reload() or a restart makes them work."""
-        with (self.data / "postgresql.conf").open("a") as conf:
-            conf.write(as_conf(settings))
+        self.runner.append("postgresql.conf", settings)
 
     def reload(self) -> None:
         """Have the server read its configuration again."""
-        server = process.postmaster(self.data)
-        if server is None:
+        if not self.is_running():
             raise NotRunning(f"The {self.name} is stopped", "Run `pglab up`")
-        server.send_signal(signal.SIGHUP)
+        self.runner.signal(signal.SIGHUP)
 
     # -- connections --------------------------------------------------------------------------------------------------
 
     def conninfo(
         self, dbname: str = "postgres", user: str = ADMIN, password: str | None = None
     ) -> dict[str, Any]:
-        """Keyword arguments for psycopg.connect, over the Unix socket."""
+        """Keyword arguments for psycopg.connect: over the Unix socket, or with containers over 127.0.0.1."""
         secret = self.home.secrets()["admin"] if user == ADMIN and password is None else password
         return {
-            "host": str(self.sockets),
+            "host": self.runner.host,
             "port": self.port,
             "dbname": dbname,
             "user": user,
@@ -241,15 +213,9 @@ class Node:
         return []
 
     def _check_version(self) -> None:
-        made_by = (self.data / "PG_VERSION").read_text().strip()
+        made_by = self.runner.read("PG_VERSION").strip()
         if made_by != str(self.major):
             raise ClusterError(
                 f"The data in {self.data} was made by Postgres {made_by}, and this is Postgres {self.major}",
-                f"Set PGLAB_PG_BIN to the bin folder of a Postgres {made_by}, or PGLAB_HOME to another folder to start afresh",
+                self.runner.other_major(made_by),
             )
-
-    def _make_socket_folder(self) -> None:
-        self.sockets.mkdir(mode=0o700, exist_ok=True)
-        ids = account.server_ids()
-        if ids:
-            os.chown(self.sockets, *ids)

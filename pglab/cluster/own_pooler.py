@@ -8,15 +8,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import psycopg
 from psycopg import sql
 
-from pglab.cluster import pgbouncer
-from pglab.cluster.node import Node
+from pglab.cluster.backend import note, read_note
+from pglab.cluster.cluster import Cluster
 from pglab.cluster.pooler import Pooler
 from pglab.cluster.scram import scram_secret
 from pglab.home import Home
@@ -32,7 +31,7 @@ def own_pooler(conninfo: Mapping[str, Any], ini: str) -> Iterator[tuple[Pooler, 
     gives itself its own password again, by a secret made here. One iteration, because thousands of clients log in.
 
     Args:
-        conninfo: host (a folder of Unix sockets), port, dbname, user and password; ini: pgbouncer.ini, see Pooler.start.
+        conninfo: host (a folder of Unix sockets, or 127.0.0.1 of a container), port, dbname, user and password; ini: pgbouncer.ini, see Pooler.start.
 
     Yields:
         The pooler, and what it has to say about the configuration.
@@ -42,16 +41,18 @@ def own_pooler(conninfo: Mapping[str, Any], ini: str) -> Iterator[tuple[Pooler, 
     """
     sweep()
     secret = scram_secret(conninfo["password"], iterations=1)
-    backend = cast(Node, SimpleNamespace(sockets=Path(conninfo["host"]), port=int(conninfo["port"])))
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         home = Home(Path(folder))
         home.make()  # as root, open to pass through for the servers' user
-        pooler = Pooler("pooler", home, pgbouncer.find(Home.default()))
+        backend = Cluster(Home.default(), backend=read_note(Home.default())).backend
+        note(home, backend.name)
+        runner, server = backend.beside(home, conninfo)
+        pooler = Pooler("pooler", home, runner)
         try:
             with psycopg.connect(**{**conninfo, "autocommit": True}) as role:
                 set_secret = sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(secret))
                 role.execute(set_secret)
-            yield pooler, pooler.start(ini, {conninfo["user"]: secret}, backend)
+            yield pooler, pooler.start(ini, {conninfo["user"]: secret}, server)
         finally:
             pooler.stop()
 
@@ -62,7 +63,7 @@ def sweep() -> None:
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if folder.stat().st_uid != os.geteuid() or not owner.isdigit() or psutil.pid_exists(int(owner)):
             continue
-        left = Pooler("pooler", Home(folder))
+        left = Cluster(Home(folder), backend=read_note(Home(folder))).pooler()
         if left.is_running():  # else it may be another pid namespace's
             left.stop()
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -79,8 +80,11 @@ def remedy() -> str:
     return "Install your system's pgbouncer package (its service is not needed), or set PGLAB_PGBOUNCER to the program"
 
 
-def fetch(home: Home, say: Callable[[str], None] = lambda step: None) -> Path:
+def fetch(home: Home, say: Callable[[str], None] = lambda step: None, limit_s: float = FETCH_LIMIT_S) -> Path:
     """Unpack Debian's or Ubuntu's package into the home. No root, no service, and apt's own state is left alone.
+
+    Args:
+        limit_s: for all of it; an archive that does not answer is waited for no longer.
 
     Raises:
         ClusterError: it cannot be had here, with the remedy.
@@ -88,6 +92,11 @@ def fetch(home: Home, say: Callable[[str], None] = lambda step: None) -> Path:
     present = find(home)
     if present is not None:
         return present
+    if chosen := os.environ.get("PGLAB_PGBOUNCER"):  # a fetched one would not count
+        raise ClusterError(
+            f"PGLAB_PGBOUNCER is {chosen}, and no program is there",
+            "Set it to PgBouncer's program, or unset it",
+        )
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise ClusterError("PgBouncer is not installed", remedy())
     home.make()
@@ -95,7 +104,7 @@ def fetch(home: Home, say: Callable[[str], None] = lambda step: None) -> Path:
         draft = home.root / "pgbouncer.fetching"
         shutil.rmtree(draft, ignore_errors=True)
         try:
-            _download(draft, say)
+            _download(draft, say, time.monotonic() + limit_s)
             version(draft / "pgbouncer" / "usr" / "sbin" / "pgbouncer")  # proof that it runs here
             shutil.rmtree(_folder(home), ignore_errors=True)
             (draft / "pgbouncer").rename(_folder(home))
@@ -108,7 +117,7 @@ def _folder(home: Home) -> Path:
     return home.root / "pgbouncer"
 
 
-def _download(draft: Path, say: Callable[[str], None]) -> None:
+def _download(draft: Path, say: Callable[[str], None], deadline: float) -> None:
     unpacked, cache = draft / "pgbouncer", draft / "cache"
     for folder in (unpacked, draft / "lists" / "partial", cache / "archives" / "partial"):
         folder.mkdir(parents=True)
@@ -129,33 +138,48 @@ def _download(draft: Path, say: Callable[[str], None]) -> None:
     ]
     say("fetching PgBouncer from the system's package archive")
     system = [*common, "-o", f"Dir::Cache={cache}"]
-    if not _got(system, ["pgbouncer"], draft):  # no lists on this system, or old ones: get our own
-        _run([*common, *private, "update"], draft)
+    if not _got(system, ["pgbouncer"], draft, deadline):  # no lists on this system, or old ones: get our own
+        _run([*common, *private, "update"], draft, deadline)
         system = [*common, *private]
-        if not _got(system, ["pgbouncer"], draft):
-            raise ClusterError("The system's package archive has no PgBouncer", remedy())
+        if not _got(system, ["pgbouncer"], draft, deadline):
+            raise ClusterError(
+                "PgBouncer is not installed, and the system's package archive did not give it", remedy()
+            )
     for library, packages in LIBRARIES:
-        if not _has_library(library) and not any(_got(system, [package], draft) for package in packages):
+        if not _has_library(library) and not any(
+            _got(system, [package], draft, deadline) for package in packages
+        ):
             raise ClusterError(f"PgBouncer needs {library}, and it could not be fetched", remedy())
     for package in draft.glob("*.deb"):
-        _run(["dpkg", "-x", str(package), str(unpacked)], draft)
+        _run(["dpkg", "-x", str(package), str(unpacked)], draft, deadline)
 
 
-def _got(apt: Sequence[str], packages: Sequence[str], folder: Path) -> bool:
+def _got(apt: Sequence[str], packages: Sequence[str], folder: Path, deadline: float) -> bool:
     try:
-        _run([*apt, "download", *packages], folder)
+        _run([*apt, "download", *packages], folder, deadline)
+    except _TooLate:
+        raise
     except ClusterError:
         return False
     return True
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
+class _TooLate(ClusterError):
+    """The time for it is over."""
+
+
+def _run(command: Sequence[str], folder: Path, deadline: float) -> None:
     clean: Mapping[str, str] = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         ran = subprocess.run(
-            command, cwd=folder, env=clean, capture_output=True, text=True, timeout=FETCH_LIMIT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+            command, cwd=folder, env=clean, capture_output=True, text=True,
+            timeout=max(deadline - time.monotonic(), 0.1),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise _TooLate(
+            "PgBouncer could not be fetched (the package archive is too slow, or does not answer)", remedy()
+        ) from error
+    except OSError as error:
         raise ClusterError(f"PgBouncer could not be fetched ({command[0]}: {error})", remedy()) from error
     if ran.returncode:
         last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -71,7 +71,12 @@ def orphans(data: Path) -> list[psutil.Process]:
 
 
 def wait_until(
-    what: str, done: Callable[[], bool], limit_s: float, *, last: Callable[[], str] = lambda: ""
+    what: str,
+    done: Callable[[], bool],
+    limit_s: float,
+    *,
+    last: Callable[[], str] = lambda: "",
+    every_s: float = 0.02,
 ) -> None:
     """Poll a condition.
 
@@ -83,7 +88,7 @@ def wait_until(
         if time.monotonic() > deadline:
             seen = last()
             raise ClusterError(f"Waited {limit_s:g} s for {what}" + (f"; seen last: {seen}" if seen else ""))
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def explain_exit(name: str, data: Path, log: Path, since: int) -> Exception:
@@ -96,6 +101,15 @@ def explain_exit(name: str, data: Path, log: Path, since: int) -> Exception:
         text = ""
     if "No space left on device" in text or free_mb(data.parent) < 8:
         return disk_full(data)
+    return last_words(name, text, str(log))
+
+
+def last_words(name: str, text: str, log: str) -> ClusterError:
+    """Why a server ended, in a sentence, from what it wrote.
+
+    Args:
+        log: where that is, for a person.
+    """
     if "Address already in use" in text or "could not create any TCP/IP sockets" in text:
         return PortTaken(f"The port of the {name} was taken while it started", "Try again")
     said = [line.split(":  ", 1)[-1].strip() for line in text.splitlines() if ":  " in line]

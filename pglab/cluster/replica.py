@@ -9,7 +9,6 @@ All that is known of it lies in files and in the primary, so every process finds
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -18,8 +17,8 @@ from typing import Any
 import psycopg
 
 from pglab.cluster import process, standby
-from pglab.cluster.binaries import Binaries
 from pglab.cluster.node import Node
+from pglab.cluster.runner import Runner
 from pglab.errors import ClusterError, NotRunning
 from pglab.home import Home
 
@@ -30,16 +29,16 @@ Say = Callable[[str], None]
 class Replica(Node):
     """A hot standby of the primary, by a physical slot of its own."""
 
-    def __init__(self, name: str, home: Home, binaries: Binaries, primary: Node) -> None:
+    def __init__(self, name: str, home: Home, runner: Runner, primary: Node) -> None:
         if not NAME.fullmatch(name) or name == primary.name:
             raise ClusterError(f"A replica cannot be called {name!r}", "Use lower case letters, digits and _")
-        super().__init__(name, home, binaries)
+        super().__init__(name, home, runner)
         self.primary = primary
         self.slot = standby.SLOT + name
 
     def is_standby(self) -> bool:
         """Whether it follows the primary: false before it is made and after promote()."""
-        return (self.data / "standby.signal").exists()
+        return self.runner.exists("standby.signal")
 
     def is_lost(self) -> bool:
         """Whether it fell too far behind to catch up ever again. False while the primary is stopped: nobody knows."""
@@ -78,22 +77,17 @@ class Replica(Node):
         process.raise_open_files()
         if not self.is_made():
             self._require_primary()
-            if self.data.exists():
-                raise ClusterError(f"{self.data} is there and is no replica", "Choose another name")
+            if (self.home.root / self.name).exists():
+                raise ClusterError(
+                    f"{self.home.root / self.name} is there and is no replica", "Choose another name"
+                )
             progress(f"copying the primary's data for the {self.name}")
-            self._remove_drafts()
-            try:
-                draft = self.data.with_name(f"{self.name}.building-{os.getpid()}")
-                standby.copy(self.primary, self.name, draft).rename(self.data)
-            finally:
-                self._remove_drafts()
+            standby.copy(self.primary, self)
         self.start()
 
     def _remove(self) -> None:
         self.stop("immediate")
-        if self.is_made():  # renamed first: it is gone whole, or not at all
-            self.data.rename(self.data.with_name(f"{self.name}.building-gone-{os.getpid()}"))
-        self._remove_drafts()
+        self.runner.remove()
         if self.primary.is_running():
             with self.primary.connect() as admin:
                 standby.drop_slot(admin, self.slot)
@@ -113,8 +107,8 @@ class Replica(Node):
             ClusterError: it did not start, or it fell too far behind (then it runs, and shows old data).
         """
         if self.is_made() and self.is_standby():
-            where = standby.conninfo(self.primary, self.name, self.data)
-            if standby.configure(self.data, {"primary_conninfo": where}) and self.is_running():
+            where = standby.conninfo(self.primary, self)
+            if standby.configure(self.runner, {"primary_conninfo": where}) and self.is_running():
                 self.reload()
             if self.is_running() and self._allows_too_little():
                 self.stop()
@@ -134,11 +128,11 @@ class Replica(Node):
         """On the command line, because there they win over every file: with less, a standby refuses to start."""
         if not self.is_standby():
             return []
-        least = standby.least(self.binaries, self.primary.data, self.data)
+        least = standby.least(self.primary, self)
         return [word for name, value in least.items() for word in ("-c", f"{name}={value}")]
 
     def _allows_too_little(self) -> bool:
-        least = standby.least(self.binaries, self.primary.data)
+        least = standby.least(self.primary)
         try:
             with self.connect(connect_timeout=5) as admin:
                 rows = admin.execute(
@@ -230,7 +224,7 @@ class Replica(Node):
 
     def set_apply_delay(self, ms: int) -> None:
         """Show each commit that many milliseconds after the primary made it; 0 is at once. A restart keeps it."""
-        standby.configure(self.data, {"recovery_min_apply_delay": f"{int(ms)}ms"})
+        standby.configure(self.runner, {"recovery_min_apply_delay": f"{int(ms)}ms"})
         if self.is_running():
             self.reload()
             asked = "SELECT setting::int FROM pg_settings WHERE name = 'recovery_min_apply_delay'"

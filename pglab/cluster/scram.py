@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pglab.cluster.node import Node
 from pglab.errors import ClusterError
 
+ITERATIONS = 4096  # Postgres' default
+
 
 def scram_secrets(node: Node, *roles: str) -> dict[str, str]:
     """The roles' SCRAM secrets as the server stores them, for Pooler.start.
@@ -51,11 +53,11 @@ def userlist(users: Mapping[str, str]) -> str:
     return "".join('"{}" "{}"\n'.format(name.replace('"', '""'), secret) for name, secret in users.items())
 
 
-def scram_secret(password: str, iterations: int = 4096) -> str:
+def scram_secret(password: str, iterations: int = ITERATIONS) -> str:
     """What Postgres and PgBouncer store in place of a password: `ALTER ROLE … PASSWORD 'SCRAM-SHA-256$…'` takes it as it is.
 
     Args:
-        password: ASCII. iterations: the work of each login, nearly all of it the client's; 4096 is Postgres' default.
+        password: ASCII. iterations: the work of each login, nearly all of it the client's.
     """
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)

@@ -19,11 +19,11 @@ host   replication  all  ::1/128        scram-sha-256
 """
 
 
-def production(sockets: str, memory_bytes: int | None = None) -> dict[str, str]:
-    """A primary's settings.
+def production(memory_bytes: int | None = None) -> dict[str, str]:
+    """A primary's settings, but for where it listens, which its runner knows.
 
     Args:
-        sockets: folder of the Unix socket; memory_bytes: the machine's memory, read from it by default.
+        memory_bytes: the machine's memory, read from it by default.
 
     shared_buffers is a quarter of the memory (the manual's starting point, "Resource Consumption"), 4 GB at most: the
     course's data fits in that. fsync, checksums and full_page_writes stay on: a laboratory that cheats on durability
@@ -32,8 +32,6 @@ def production(sockets: str, memory_bytes: int | None = None) -> dict[str, str]:
     memory = memory_bytes or psutil.virtual_memory().total
     shared = os.environ.get("PGLAB_SHARED_BUFFERS") or f"{min(max(memory // 4, 128 * MB), 4096 * MB) // MB}MB"
     return {
-        "listen_addresses": "localhost",
-        "unix_socket_directories": sockets,
         "max_connections": "100",
         "shared_buffers": shared,
         "effective_cache_size": f"{max(memory * 3 // 4, 256 * MB) // MB}MB",

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pglab.cluster import account, process
-from pglab.cluster.binaries import Binaries
+from pglab.cluster import process
 from pglab.cluster.node import Node
+from pglab.cluster.runner import Files
 from pglab.cluster.settings import as_conf
 from pglab.errors import ClusterError, DiskFull
 
 ROLE = "pglab_replication"
 SLOT = "pglab_"  # and the replica's name
 KEPT_WAL = "2GB"  # what the primary keeps for a stopped replica; beyond it, the replica has to be made anew
-BACKUP_LIMIT_S = 900.0
 # A standby refuses to start when one of these is lower than its primary's: pg_controldata's name, and the setting's.
 AT_LEAST = {
     "max_connections": "max_connections",
@@ -34,32 +30,35 @@ AT_LEAST = {
 Admin = psycopg.Connection[Any]
 
 
-def copy(primary: Node, name: str, draft: Path) -> Path:
-    """Copy the primary's data into a draft folder, with all that makes it a standby of that name.
-
-    Returns:
-        The data folder in the draft, to be renamed to where it belongs.
+def copy(primary: Node, replica: Node) -> None:
+    """Make the replica's data folder: a copy of the primary's, with all that makes it a standby.
 
     Raises:
-        ClusterError, DiskFull: nothing but the draft is left.
+        ClusterError, DiskFull: nothing of it is left.
     """
-    slot, done = SLOT + name, False
+    slot, done, name = SLOT + replica.name, False, replica.name
+    secret = primary.home.secrets()["replication"]
     with primary.connect() as admin:
         check_room(admin, primary)
-        make_role(admin, primary.home.secrets()["replication"])
+        make_role(admin, secret)
         bound_slots(admin, primary)
         drop_slot(admin, slot)  # of a killed attempt
         admin.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
         try:
-            data = _back_up(primary, slot, draft)
-            configure(data, _settings(admin, primary, name, data))
-            (data / "standby.signal").touch()
-            account.hand_over(data, account.server_ids())
+            with replica.runner.draft() as draft:
+                host, port = primary.runner.peer
+                source = make_conninfo(host=host, port=port, user=ROLE) + " passfile='{passfile}'"
+                words = ["-d", source, "-D", str(draft.data), "-X", "stream", "-S", slot]
+                # No sync: a server's first start from a backup syncs all of it anyway.
+                words += ["--checkpoint=fast", "--no-password", "--no-sync"]
+                draft.run("pg_basebackup", words, {"passfile": _passfile(secret)})
+                draft.write("passfile", _passfile(secret))
+                configure(draft, _settings(admin, primary, replica))
+                draft.write("standby.signal", "")
             done = True
-            return data
         except OSError as error:
-            if "No space left" in str(error) or process.free_mb(draft.parent) < 8:
-                raise process.disk_full(draft.parent) from error
+            if "No space left" in str(error) or replica.free_bytes() < 8 * 2**20:
+                raise replica.runner.disk_full() from error
             raise ClusterError(
                 f"The {name} could not be made: {error}", f"The primary's log is {primary.log}"
             ) from error
@@ -73,7 +72,7 @@ def check_room(admin: Admin, primary: Node) -> None:
     row = admin.execute("SELECT sum(pg_database_size(oid)) / 2^20 FROM pg_database").fetchone()
     assert row is not None
     needed = int(float(row[0]) * 1.05) + 200  # MB: the copy, the WAL written meanwhile, room to breathe
-    free = process.free_mb(primary.home.root)
+    free = primary.free_bytes() // 2**20
     if free < needed:
         raise DiskFull(
             f"{primary.home.root} has {free} MB free, and a replica needs {needed} MB",
@@ -144,92 +143,52 @@ def is_slot_lost(admin: Admin, slot: str) -> bool:
 # -- settings ---------------------------------------------------------------------------------------------------------
 
 
-def configure(data: Path, settings: dict[str, str]) -> bool:
+def configure(files: Files, settings: dict[str, str]) -> bool:
     """Write settings to postgresql.auto.conf, which wins over the copied postgresql.conf. Says whether anything changed.
 
     The primary's own ALTER SYSTEM settings were copied into it too.
     """
-    path = data / "postgresql.auto.conf"
-    before = path.read_text()
+    before = files.read("postgresql.auto.conf")
     others = [line for line in before.splitlines(True) if line.split("=")[0].strip() not in settings]
     after = "".join(others) + as_conf(settings)
     if after == before:
         return False
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(after)
-    owner = data.stat()
-    os.chown(draft, owner.st_uid, owner.st_gid)
-    draft.replace(path)
+    files.write("postgresql.auto.conf", after)
     return True
 
 
-def conninfo(primary: Node, name: str, data: Path) -> str:
+def conninfo(primary: Node, replica: Node) -> str:
     """How the standby reaches its primary. The password stands in a file: no list of processes or settings shows it."""
-    return make_conninfo(
-        host=str(primary.sockets),
-        port=primary.port,
-        user=ROLE,
-        passfile=str(data / "passfile"),
-        application_name=name,
-    )
+    host, port = primary.runner.peer
+    passfile = str(replica.runner.data / "passfile")
+    return make_conninfo(host=host, port=port, user=ROLE, passfile=passfile, application_name=replica.name)
 
 
-def least(binaries: Binaries, *folders: Path) -> dict[str, int]:
-    """The lowest values of AT_LEAST that the servers of these data folders, stopped or not, ask of a standby."""
+def least(*nodes: Node) -> dict[str, int]:
+    """The lowest values of AT_LEAST that these servers' data, stopped or not, asks of a standby."""
     found: dict[str, int] = {}
-    for folder in folders:
-        told = subprocess.run(
-            [binaries["pg_controldata"], "-D", str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env=_environment(),
-        ).stdout
-        for name, value in re.findall(r"^(\w+) setting: +(\d+)$", told, re.MULTILINE):
+    for node in nodes:
+        for name, value in re.findall(r"^(\w+) setting: +(\d+)$", node.runner.controldata(), re.MULTILINE):
             if name in AT_LEAST:
                 setting = AT_LEAST[name]
                 found[setting] = max(found.get(setting, 0), int(value))
     return found
 
 
-def _settings(admin: Admin, primary: Node, name: str, data: Path) -> dict[str, str]:
+def _passfile(secret: str) -> str:
+    return f"*:*:*:{ROLE}:{secret}\n"
+
+
+def _settings(admin: Admin, primary: Node, replica: Node) -> dict[str, str]:
     row = admin.execute("SELECT pg_size_bytes(current_setting('shared_buffers')) / 1024 / 1024").fetchone()
     assert row is not None
     return {
-        "cluster_name": name,
-        "primary_slot_name": SLOT + name,
-        "primary_conninfo": conninfo(primary, name, primary.home.root / name),
+        "cluster_name": replica.name,
+        "primary_slot_name": SLOT + replica.name,
+        "primary_conninfo": conninfo(primary, replica),
         "hot_standby_feedback": "on",
         "shared_buffers": f"{min(int(row[0]), 512)}MB",  # it shares the machine's memory with the primary
         # Production's defaults are 10 s and 5 s. Here somebody watches, and waits.
         "wal_receiver_status_interval": "1s",
         "wal_retrieve_retry_interval": "200ms",
     }
-
-
-def _back_up(primary: Node, slot: str, draft: Path) -> Path:
-    data, passfile = draft / "data", draft / "passfile"
-    draft.mkdir(mode=0o700)
-    passfile.touch(mode=0o600)
-    passfile.write_text(f"*:*:*:{ROLE}:{primary.home.secrets()['replication']}\n")
-    account.hand_over(draft, account.server_ids())
-    source = make_conninfo(host=str(primary.sockets), port=primary.port, user=ROLE, passfile=str(passfile))
-    try:
-        # No sync: a server's first start from a backup syncs all of it anyway.
-        ran = subprocess.run(
-            [primary.binaries["pg_basebackup"], "-d", source, "-D", str(data), "-X", "stream", "-S", slot]
-            + ["--checkpoint=fast", "--no-password", "--no-sync"],
-            capture_output=True, text=True, cwd="/", timeout=BACKUP_LIMIT_S, env=_environment(), **account.as_server(),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise OSError(f"pg_basebackup took more than {BACKUP_LIMIT_S:.0f} s") from None
-    if ran.returncode:
-        said = [*ran.stderr.strip().splitlines(), "pg_basebackup said nothing"]
-        raise OSError(next((line for line in said if "error:" in line), said[0]))
-    passfile.rename(data / passfile.name)
-    return data
-
-
-def _environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_"))} | {"LC_ALL": "C"}

@@ -10,7 +10,6 @@ one writer, so its rows lie at the same places each time.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -222,17 +221,17 @@ def _give_up(cluster: Cluster, database: str) -> None:
 
 
 def _check_room(cluster: Cluster, dataset: Dataset, scale: Scale) -> None:
-    if shutil.disk_usage(cluster.primary.data).free < scale.bytes * ROOM:
+    if cluster.primary.free_bytes() < scale.bytes * ROOM:
         raise _disk_full(cluster, dataset, scale, "There is too little disk")
 
 
 def _is_full(cluster: Cluster, error: psycopg.Error) -> bool:
     """Whether the disk is to blame. A server that cannot write its WAL dies, and says so only in its log."""
-    return isinstance(error, psycopg.errors.DiskFull) or shutil.disk_usage(cluster.primary.data).free < 64e6
+    return isinstance(error, psycopg.errors.DiskFull) or cluster.primary.free_bytes() < 64e6
 
 
 def _disk_full(cluster: Cluster, dataset: Dataset, scale: Scale, what: str) -> DiskFull:
-    free = shutil.disk_usage(cluster.primary.data).free
+    free = cluster.primary.free_bytes()
     smaller = [
         other.name for other in dataset.scales.values() if other.bytes * ROOM < min(free, scale.bytes * ROOM)
     ]

@@ -140,6 +140,8 @@ class _Run:
     def result(self, folder: Path, sampling: float) -> LoadResult:
         assert self._process.stdout is not None
         try:
+            import pandas  # noqa: F401  reads the logs later; half a second, while pgbench connects
+
             for line in self._process.stdout:
                 self._read(line.rstrip())
             code = self._process.wait()

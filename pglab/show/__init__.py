@@ -4,11 +4,12 @@ from pglab.show.charts import BeforeAfter, RequestsChart, before_after, chart_re
 from pglab.show.plans import PlanTree, plan_tree
 from pglab.show.series import Lanes, Timeline, lanes, timeline
 from pglab.show.style import Shown
-from pglab.show.tables import Table, table
+from pglab.show.tables import Figure, Table, table
 from pglab.show.verdicts import VerdictView, verdict
 
 __all__ = [
     "BeforeAfter",
+    "Figure",
     "Lanes",
     "PlanTree",
     "RequestsChart",

@@ -160,7 +160,8 @@ class Live(Shown):
 
     def html(self) -> str:
         drawn = self._strips()
-        picture = strips.svg(drawn, max(self._until_s, 5.0))
+        # When all is over, the last value is that of an end: connections that close, a load that trickles out.
+        picture = strips.svg(drawn, max(self._until_s, 5.0), most=self._stop.is_set())
         source = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
         # A stated size and decoding at once: the page must not jump each time the picture is renewed.
         image = (
@@ -180,7 +181,9 @@ class Live(Shown):
             said.append(f"up to {style.plural(max(totals), 'connection')}")
         waiting = [value for line in self._waiting() for _, value in line.points if math.isfinite(value)]
         if waiting:
-            said.append(f"up to {style.plural(max(waiting), 'client')} waiting")
+            said.append(
+                f"up to {style.plural(max(waiting), 'client')} waiting" if max(waiting) else "nobody waiting"
+            )
         if self._load:
             last = self._load[-1][1]
             said.append(style.plural(last.requests, "request"))
@@ -193,7 +196,7 @@ class Live(Shown):
             most = max(errors, key=lambda text: errors[text], default="")
             notes.append(
                 f"{failed:,} failed: {most}"
-                + (f" and {len(errors) - 1} more kinds" if len(errors) > 1 else "")
+                + (f" and {style.plural(len(errors) - 1, 'more kind')}" if len(errors) > 1 else "")
             )
         if self._load and (dropped := self._load[-1][1].dropped):
             notes.append(f"{dropped:,} dropped: too many were waiting")

@@ -68,7 +68,7 @@ class Lanes(Shown):
             f"{group}: " + ", ".join(f"{len(dots):,} {kind}" for kind, dots in kinds.items())
             for group, kinds in self.groups.items()
         ]
-        return f"{self.title}: {'; '.join(said)}"
+        return f"{self.title} {style.DASH} {'; '.join(said)}"
 
     def html(self) -> str:
         return _image(lambda: _draw(self), self.text())

@@ -14,7 +14,7 @@ from html import escape
 from pglab.show import style
 
 Point = tuple[float, float]  # seconds, value; a value of nan is a gap
-WIDTH, LEFT, RIGHT, STRIP, TITLE, FOOT = 760, 58, 182, 72, 24, 34
+WIDTH, LEFT, RIGHT, STRIP, TITLE, FOOT = 760, 58, 202, 72, 24, 34
 MOST_POINTS = 200  # a line: more would not be seen
 _FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
@@ -41,20 +41,24 @@ def height(strips: Sequence[Strip]) -> int:
     return len(strips) * (STRIP + TITLE) + FOOT
 
 
-def svg(strips: Sequence[Strip], until_s: float) -> str:
-    """The picture, on no background. until_s: how far the axis goes, in seconds."""
+def svg(strips: Sequence[Strip], until_s: float, *, most: bool = False) -> str:
+    """The picture, on no background.
+
+    Args:
+        until_s: how far the axis goes, in seconds; most: say each line's greatest value beside it, and not its last.
+    """
     until_s = max(until_s, 1e-9)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height(strips)}" '
         f'viewBox="0 0 {WIDTH} {height(strips)}" font-family="{_FONT}" font-size="13">'
     ]
     for number, strip in enumerate(strips):
-        parts.append(_strip(strip, number * (STRIP + TITLE) + TITLE, until_s))
+        parts.append(_strip(strip, number * (STRIP + TITLE) + TITLE, until_s, most))
     parts.append(_seconds(height(strips) - FOOT, until_s))
     return "".join([*parts, "</svg>"])
 
 
-def _strip(strip: Strip, top: float, until_s: float) -> str:
+def _strip(strip: Strip, top: float, until_s: float, most_said: bool) -> str:
     stacked = _stack([line for line in strip.lines if line.filled])
     lines = [line for line in strip.lines if not line.filled]
     seen = [value for line in [*stacked, *lines] for _, value in line.points if math.isfinite(value)]
@@ -78,7 +82,7 @@ def _strip(strip: Strip, top: float, until_s: float) -> str:
             _area(list(map(place, line.points)), list(map(place, below.points)), line.colour, bottom)
         )
     parts += [_path(line, place) for line in lines]
-    parts += _names([line for line in strip.lines if line.points], top, right)
+    parts += _names([line for line in strip.lines if line.points], top, right, most_said)
     return "".join(parts)
 
 
@@ -131,17 +135,20 @@ def _path(line: Line, place: Callable[[Point], Point]) -> str:
     return f'<path d="{drawn}" fill="none" stroke="{line.colour}" stroke-width="2" stroke-linejoin="round" stroke-linecap="round"/>'
 
 
-def _names(lines: Sequence[Line], top: float, right: float) -> list[str]:
-    """Each line's name and last value, to the right of the strip."""
+def _names(lines: Sequence[Line], top: float, right: float, most: bool) -> list[str]:
+    """Each line's name and last or greatest value, to the right of the strip."""
     rows = []
     gap = min(17.0, STRIP / max(len(lines), 1) + 2)
     for number, line in enumerate(reversed(lines)):
         y = top + 11 + number * gap
-        last = next((value for _, value in reversed(line.points) if math.isfinite(value)), math.nan)
+        values = [value for _, value in line.points if math.isfinite(value)] or [math.nan]
+        said = shortened(max(values) if most else values[-1])
         rows.append(
             f'<rect x="{right + 10}" y="{y - 9:.1f}" width="10" height="10" rx="2" fill="{line.colour}"/>'
         )
-        rows.append(_text(right + 26, y, f"{line.name} {style.number(shortened(last))}", line.colour))
+        rows.append(
+            _text(right + 26, y, f"{line.name} {'up to ' if most else ''}{style.number(said)}", line.colour)
+        )
     return rows
 
 

@@ -57,7 +57,10 @@ def _points(part: Mapping[str, Any]) -> str:
         return ""
     if _status(part) == "error":
         return f"{style.plural(most, 'point')} not decided"
-    return f"{float(part.get('points') or 0):g} of {most:g} {'point' if most == 1 else 'points'}"
+    earned = float(part.get("points") or 0)
+    if _status(part) == "pass" and not earned:  # what another one lost
+        return f"{most:g} {'point' if most == 1 else 'points'} when all that is required passes"
+    return f"{earned:g} of {most:g} {'point' if most == 1 else 'points'}"
 
 
 def _evidence(target: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -116,6 +119,7 @@ def _line(target: Mapping[str, Any]) -> str:
     what = escape(name + equals) + (span(escape(measured), "font-weight:600;") if rest else "")
     what += escape(comma + aim)
     points = f" · {_points(target)}" if target.get("max_points") else ""
+    points += " · required" if status == "fail" and target.get("required") else ""
     below = div(
         escape(source + points if source else points.removeprefix(" · ")),
         f"color:{style.FAINT};font-size:.9em;",

@@ -9,13 +9,27 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
+
 from grader.application import Application, Request
 from grader.checks import answers, queries, safety
 from grader.checks.ratio import paired_ratio
 from grader.checks.structure import first_difference
 from grader.context import Context, StudentError, expected_rows, public_rng
 from grader.database import LabDatabase
-from grader.shop import FRESH_ID, NOW, Order, new_orders, place, sweep, users_by_orders, what_is_wrong
+from grader.shop import (
+    FRESH_ID,
+    NOW,
+    Order,
+    change,
+    changed,
+    draw_changes,
+    new_orders,
+    place,
+    sweep,
+    users_by_orders,
+    what_is_wrong,
+)
 from grader.spec import Spec
 from grader.verdict import Target
 from pglab.dataset import checksum
@@ -36,6 +50,8 @@ DIAGNOSED = "your database when the incident began"
 TABLES = ("order_items", "shipments")
 FUNCTION = "order_summary"
 ROWS_HINT = "which rows does the page not show? Let the WHERE clause leave them out"
+BLOCKS_HINT = "explain your queries: which of them reads rows of other users, only to throw them away?"
+CHANGES = "changes"  # in the facts: what the referee has changed at the moment
 RATIO = "the page's time, before against after"
 
 
@@ -155,13 +171,11 @@ def fix(ctx: Context) -> list[Target]:
             if asked.affordable():
                 asked.add(application.call(f"{size} orders", FUNCTION, user), wanted[size])
         if asked.affordable():
-            with _shop_is_open(ctx, application, users) as fresh:
+            with _shop_is_open(ctx, application, {users[size]: wanted[size] for size in users}) as now:
                 for size, user in users.items():
-                    then = fresh[user] + wanted[size]
-                    asked.add(
-                        application.call(f"{size} orders and {len(fresh[user])} new", FUNCTION, user),
-                        plain(then),
-                    )
+                    more = len(now[user]) - len(wanted[size])
+                    label = f"{size} orders and {more} new"
+                    asked.add(application.call(label, FUNCTION, user), now[user])
                 asked.add(application.call("no orders", FUNCTION, FRESH_ID), [])
         before = _blocks_of_the_incident(ctx, users[80])
         found = asked.targets(ctx, before)
@@ -196,13 +210,12 @@ class _Asked:
     def targets(self, ctx: Context, blocks: int) -> list[Target]:
         """All but the ratio. blocks: of 8 kB, that the incident reads for 80 orders."""
         added = safety.nothing_added(ctx.snapshot_then(), ctx.snapshot_now(), 0, indexes=False)
-        hint = "explain your queries: which of them reads rows of other users, only to throw them away?"
         return [
             _same_answers(self),
             queries.calls_per_request(self.worth_showing(), MOST_CALLS, 3),
             queries.rows_sent(self.requests, self.most_rows, 1, ROWS_HINT),
             queries.blocks_against(
-                blocks, self.requests[min(1, len(self.requests) - 1)], MOST_BLOCKS, 1, hint
+                blocks, self.requests[min(1, len(self.requests) - 1)], MOST_BLOCKS, 1, BLOCKS_HINT
             ),
             queries.by_nobody_else(self.requests),
             replace(added, required=True),
@@ -256,29 +269,42 @@ def _drawn(ctx: Context) -> dict[int, int]:
 
 @contextmanager
 def _shop_is_open(
-    ctx: Context, application: Application, users: dict[int, int]
+    ctx: Context, application: Application, wanted: dict[int, list[Order]]
 ) -> Iterator[dict[int, list[Order]]]:
-    """Meanwhile each of the users has orders that were committed a moment ago: user → newest first."""
+    """Meanwhile each of the users has orders that were committed a moment ago, and old ones that are not what they were:
+    whoever remembers the rest of the table answers wrong. Takes user → orders, gives user → orders of then, in JSON."""
     made = {
         user: new_orders(
             ctx.rng, 3 + number, FRESH_ID + ctx.rng.randrange(1, 10**9) * 1000, NOW + timedelta(days=1)
         )
-        for number, user in enumerate(users.values())
+        for number, user in enumerate(wanted)
     }
+    changes = {user: draw_changes(ctx.rng, orders) for user, orders in wanted.items()}
     with ctx.judge() as judge:
         try:
             with application.uncounted():
-                sweep(judge)
+                _close_the_shop(ctx, judge)
+                ctx.db.note(CHANGES, [each for user in changes for each in changes[user]])
                 for user, orders in made.items():
                     place(judge, user, orders)
-            yield made
+                    change(judge, changes[user])
+            yield {user: plain(made[user] + changed(wanted[user], changes[user])) for user in wanted}
         finally:
             with application.uncounted():
-                sweep(judge)
+                _close_the_shop(ctx, judge)
+
+
+def _close_the_shop(ctx: Context, judge: psycopg.Connection[Any]) -> None:
+    """All is as it was; also what a referee left that was killed."""
+    sweep(judge)
+    change(judge, ctx.db.facts().get(CHANGES, []), back=True)
+    ctx.db.note(CHANGES, [])
 
 
 def _not_measured(name: str, points: float) -> Target:
-    return Target(name, "fail", "not measured", "first what stands above", "the referee", max_points=points)
+    return Target(
+        name, "fail", "not measured", "", "comes when what stands above is right", max_points=points
+    )
 
 
 def _rows(orders: list[Order]) -> int:
@@ -334,10 +360,11 @@ def safe(ctx: Context) -> list[Target]:
     asked = _Asked()
     with Application(ctx) as application:
         application.call("80 orders", FUNCTION, users[80])  # the first one also reads the catalogs
-        with _shop_is_open(ctx, application, users) as fresh:
+        with _shop_is_open(ctx, application, {users[80]: wanted}) as now:
             request = application.call("80 orders and 3 new", FUNCTION, users[80])
-            asked.add(request, plain(fresh[users[80]] + wanted))
+            asked.add(request, now[users[80]])
         state = application.session_state()
+    blocks = _blocks_of_the_incident(ctx, users[80])
     with ctx.judge() as judge:
         unchanged = safety.rows_unchanged(judge, ctx.facts["expected"], 0.5)
     return [
@@ -346,6 +373,7 @@ def safe(ctx: Context) -> list[Target]:
         queries.by_nobody_else(asked.requests),
         queries.calls_per_request(asked.requests, MOST_CALLS, 0),
         queries.rows_sent(asked.requests, asked.most_rows, 0, ROWS_HINT),
+        queries.blocks_against(blocks, asked.requests[0], MOST_BLOCKS, 0, BLOCKS_HINT),
         replace(unchanged, required=True),
         safety.nothing_added(ctx.snapshot_then(), ctx.snapshot_now(), 1),
         _nothing_left_open(state),

@@ -67,7 +67,7 @@ pglab.show.table(growth, ["orders", "calls", "ms for the customer", "ms in the d
 
 # %% language="sql"
 # SELECT sum(calls) AS calls, round((sum(total_exec_time) / sum(calls))::numeric, 3) AS mean_ms,
-#        round(sum(rows) / sum(calls), 1) AS rows_per_call, left(query, 90) AS query
+#        round(sum(rows) / sum(calls), 1) AS rows_per_call, split_part(query, ' ORDER BY', 1) AS query
 # FROM pg_stat_statements
 # WHERE userid = current_user::regrole AND query LIKE 'SELECT id%'
 # GROUP BY query

@@ -2,8 +2,9 @@
 # # Pool exhaustion
 #
 # Tuesday, nine o'clock: half of the shop is dark. Search works, checkout works, reviews and invoices and twenty other
-# pages do not. Nothing is slow: the database idles at a few per cent of CPU. The services that fail all log one line:
-# `FATAL: sorry, too many clients already`. Restarting one of them helps it, and darkens another.
+# pages do not. Nothing is slow: the database idles at a few per cent of CPU. The services that fail log
+# `FATAL: sorry, too many clients already`, or that the remaining connection slots are reserved. Restarting one of them
+# helps it, and darkens another.
 #
 # Last week two new services went live. Each service keeps a pool of twenty connections, as the handbook says.
 #
@@ -39,12 +40,13 @@ lab.params["fleet"]
 # %%
 incident = Fleet(lab.conninfo, pool=20, **lab.params["fleet"])
 with live(activity(lab.connect, lab.conninfo["dbname"]), title="Tuesday, 9:00") as view:
-    outage = incident.drive(3, on_progress=view)
+    outage = incident.drive(2.5, on_progress=view)
 outage
 
 # %% [markdown]
 # The connections are all taken before the first request comes, and nearly all of them stay grey. No query is slow. What
-# fails fails at the door.
+# fails fails at the door: `sorry, too many clients already` where every place is taken, and the other sentence where only
+# those are left that are kept for superusers.
 #
 # ## Diagnose
 #
@@ -84,7 +86,7 @@ WHERE application_name LIKE 'service%'
 GROUP BY service, state
 ORDER BY service, state
 """
-looks = incident.look(2, lambda: lab.rows(WHO))
+looks = incident.look(1, lambda: lab.rows(WHO))
 show.table(looks[-1])
 
 # %% [markdown]
@@ -193,8 +195,9 @@ service_pool = 5
 tried = try_out(lab, ini, service_pool)
 
 # %% [markdown]
-# Before and after in one chart, and the table that the story ends with. What was *told* is 003's week, in which the
-# queries were mended as well; the columns beside it are what your machine measured just now.
+# Before and after in one chart, and the table that the story ends with. What was *told* is that team's week, in which
+# the queries were mended as well. The columns beside it are what your machine measured *here* just now: the fleet with
+# connections of its own, the fleet through PgBouncer, and the crowd through it.
 
 # %%
 before_and_after(outage, tried)
@@ -209,7 +212,7 @@ as_told(outage, direct, lab.params["fleet"]["services"], service_pool, tried)
 # The referee starts PgBouncer with your text in front of your primary. It sends a fleet with other numbers through it
 # and, at the same moment, the same requests past it over a few direct connections: throughput and p99 are compared
 # within those seconds, so a slow machine does not count against you. Then long queries take every server connection for
-# three seconds. Then comes the crowd. It counts connections in `pg_stat_activity` all the time. This takes a while.
+# two seconds. Then comes the crowd. It counts connections in `pg_stat_activity` all the time. This takes a while.
 
 # %% check="fix"
 lab.check("fix", {"ini": ini, "service_pool": service_pool})

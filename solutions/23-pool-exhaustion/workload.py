@@ -65,12 +65,14 @@ class Service:
     async def fill(self) -> None:
         """Open what is missing. What the server answers to the last of those that it refuses is kept for whoever asks."""
         self._tried = time.monotonic()
-        missing = min(self.size - len(self._open), AT_ONCE)
-        while missing > 0:
+        at_once = 1 if self._refusal else AT_ONCE  # once refused, it asks with one
+        while missing := min(self.size - len(self._open), at_once):
             opened = await asyncio.gather(*(self._add() for _ in range(missing)), return_exceptions=True)
             refused = [error for error in opened if isinstance(error, BaseException)]
             self._refusal = refused[-1] if refused else None
-            missing = 0 if refused else min(self.size - len(self._open), AT_ONCE)
+            if refused:
+                break
+            at_once = AT_ONCE
 
     async def _add(self) -> None:
         conn = await psycopg.AsyncConnection.connect(**self._arguments)
@@ -199,11 +201,11 @@ def try_out(lab: Lab, ini: str, service_pool: int) -> Tried:
                     view(snapshot)
                     count("fleet")
 
-                tried.fleet = fleet.drive(4, follow)
+                tried.fleet = fleet.drive(2.5, follow)
             print("the fleet:", tried.fleet)
             if tried.fleet.requests:
                 tried.crowd = load.pgbench(
-                    lab.through(pooler), CROWD_SCRIPT, clients=most_clients(), seconds=2, on_progress=lambda _: count("crowd")
+                    lab.through(pooler), CROWD_SCRIPT, clients=most_clients(), seconds=1, on_progress=lambda _: count("crowd")
                 )  # fmt: skip
                 print("the crowd:", tried.crowd)
     except PglabError as error:
@@ -213,7 +215,7 @@ def try_out(lab: Lab, ini: str, service_pool: int) -> Tried:
 
 def before_and_after(outage: load.LoadResult, tried: Tried) -> show.Timeline:
     """The fleet without and with the pooler, second by second."""
-    runs = {"before": outage, "after": tried.fleet}
+    runs = {"after": tried.fleet, "before": outage}  # in the order of the colours: after is blue everywhere
     series = {name: run.series if run else [] for name, run in runs.items()}
     charts = {
         title: {name: [(row["second"] + 1, row[column]) for row in rows] for name, rows in series.items()}
@@ -232,26 +234,14 @@ def as_told(
     runs = (outage, tried.fleet, tried.crowd)
     failed = [f"{100 * (run.sent - run.requests) / run.sent:.2f} %" if run else "" for run in runs]
     p99 = [f"{run.p99_ms:,.0f} ms" if run and run.requests else "" for run in runs]
+    most = [f"{servers:,}" for servers in tried.servers.values()]
     rows = [
-        [
-            "clients that want one",
-            "",
-            "",
-            f"{services * 20:,}",
-            f"{services * service_pool:,}",
-            f"{most_clients():,}",
-        ],
-        [
-            "connections at the database",
-            "8,147",
-            "50",
-            f"{direct:,}",
-            *(f"{most:,}" for most in tried.servers.values()),
-        ],
+        ["clients", "", "", f"{services * 20:,}", f"{services * service_pool:,}", f"{most_clients():,}"],
+        ["server connections", "8,147", "50", f"{direct:,}", *most],
         ["requests that failed", "3.2 %", "0.01 %", *failed],
-        ["p99 of those that did not", "4,200 ms", "85 ms", *p99],
+        ["p99 of the others", "4,200 ms", "85 ms", *p99],
     ]
     return show.table(
-        rows,
-        ["", "told: before", "told: after", "here: direct", "here: fleet, pooled", "here: crowd, pooled"],
+        [[name, *map(show.Figure, figures)] for name, *figures in rows],
+        ["", "told, before", "told, after", "here, direct", "here, fleet", "here, crowd"],
     )

@@ -268,7 +268,7 @@ def _positions(ctx: Context, router_ms: list[float]) -> Target:
         if router.route(session, workload.PROFILE, earlier) != "primary":
             wrong = f"a session that wrote at {later} was sent to a replica that was at {earlier}"
     return Target(
-        "positions that have one digit more", "fail" if wrong else "pass", wrong or "compared as numbers", "compared as numbers",
+        "positions of which one has more digits", "fail" if wrong else "pass", wrong or "compared as numbers", "compared as numbers",
         "your router, asked about made-up positions", "0/FFFFFF8 is the smaller number, and as text it is the greater one" if wrong and not waits else "", 0.5,
     )  # fmt: skip
 

@@ -109,9 +109,12 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         pytest.fail(f"pglab lab ended with {code}:\n" + "\n".join(said[-20:]))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Chromium, headless, with no services of its own."""
+    """Chromium, headless, with no services of its own.
+
+    Of one module, not of the session: while Playwright's loop lives, no other test can `asyncio.run`.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.browser.notebook import NotebookPage
+from tests.browser.notebook import NotebookPage, said
 
 NOTEBOOK = "notebooks/10-missing-index/10-missing-index.ipynb"
 FIX = 'lab.execute("CREATE INDEX CONCURRENTLY order_items_order_id_idx ON order_items (order_id)")'
-
-
-def said(outputs: list[dict[str, Any]]) -> str:
-    """The text of a cell's outputs, tags and all."""
-    parts = [
-        output.get("data", {}).get("text/html")
-        or output.get("data", {}).get("text/plain")
-        or output.get("text", "")
-        for output in outputs
-    ]
-    return "\n".join("".join(part) if isinstance(part, list) else part for part in parts)
-
-
-def errors(notebook: NotebookPage) -> list[str]:
-    """What stopped a cell."""
-    found = [
-        output for cell in notebook.cells() for output in cell["outputs"] if output["output_type"] == "error"
-    ]
-    return [f"{output['ename']}: {output['evalue']}" for output in found]
 
 
 def test_it_fails_with_evidence_then_passes(page: Page, pictures: Path) -> None:
@@ -37,7 +17,7 @@ def test_it_fails_with_evidence_then_passes(page: Page, pictures: Path) -> None:
     notebook.open()
 
     notebook.run_all()
-    assert errors(notebook) == []
+    assert notebook.errors() == []
     failed = said(notebook.outputs("fix"))
     assert "fail" in failed.lower()
     assert "blocks" in failed  # the evidence, not only the verdict
@@ -47,7 +27,7 @@ def test_it_fails_with_evidence_then_passes(page: Page, pictures: Path) -> None:
 
     notebook.type_into("fix-answer", FIX)
     notebook.run_all()
-    assert errors(notebook) == []
+    assert notebook.errors() == []
     passed = said(notebook.outputs("fix"))
     assert "pass" in passed.lower()
     assert "fail" not in passed.lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import psycopg
 import pytest
 
 from pglab import clones
-from pglab.cluster import Cluster
+from pglab.cluster import Cluster, Node
 from pglab.dataset import Dataset, checksum, seed, template_name
 from pglab.errors import DatasetError, DiskFull, NotRunning
 from pglab.home import Home
@@ -112,9 +111,8 @@ def test_one_in_use_is_never_dropped(cluster: Cluster, owner: str) -> None:
 
 
 def test_budget(cluster: Cluster, owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage: Any = namedtuple("usage", "total used free")
     free = 10**12
-    monkeypatch.setattr(clones.shutil, "disk_usage", lambda path: usage(10**13, 0, free))
+    monkeypatch.setattr(Node, "free_bytes", lambda node: free)
     monkeypatch.delenv("PGLAB_CLONE_BUDGET_GB", raising=False)
     assert clones.budget(cluster, 10**9) == 10 * 10**9
     assert clones.budget(cluster, 5 * 10**9) == 15 * 10**9
@@ -131,8 +129,7 @@ def test_budget(cluster: Cluster, owner: str, monkeypatch: pytest.MonkeyPatch) -
 def test_a_clone_beyond_the_disk_is_refused_before_it_is_made(
     cluster: Cluster, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage: Any = namedtuple("usage", "total used free")
-    monkeypatch.setattr(clones.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1_000_000))
+    monkeypatch.setattr(Node, "free_bytes", lambda node: 1_000_000)
     with pytest.raises(DiskFull, match=r"0\.00 GB"):
         clones.clone(cluster, TEMPLATE, NAMES[0], owner)
     assert not ours(cluster)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
@@ -20,6 +19,7 @@ from pglab.cluster import Cluster
 from pglab.cluster.process import orphans, postmaster, wait_until
 from pglab.errors import ClusterError, DiskFull, NotRunning
 from pglab.home import LONGEST_HOME, Home, course_root
+from tests.cluster import look
 
 UP = "from pglab.cluster import Cluster; Cluster().up(print)"
 
@@ -49,7 +49,7 @@ def read_note(cluster: Cluster) -> int:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on"), ("data_checksums", "on"), ("track_io_timing", "on"),
-     ("pg_stat_statements.track", "all"), ("password_encryption", "scram-sha-256"), ("listen_addresses", "localhost"), ("wal_level", "replica")],
+     ("pg_stat_statements.track", "all"), ("password_encryption", "scram-sha-256"), ("wal_level", "replica")],
 )  # fmt: skip
 def test_settings_are_a_production_servers(cluster: Cluster, name: str, value: str) -> None:
     assert setting(cluster, name) == value
@@ -60,7 +60,7 @@ def test_auto_explain_is_loaded(cluster: Cluster) -> None:
 
 
 def test_nobody_gets_in_without_the_password(cluster: Cluster) -> None:
-    for host in (str(cluster.primary.sockets), "127.0.0.1"):
+    for host in (cluster.primary.conninfo()["host"], "127.0.0.1"):
         for password in ("", "wrong"):
             with pytest.raises(psycopg.OperationalError, match=r"password"):
                 psycopg.connect(
@@ -73,17 +73,20 @@ def test_nobody_gets_in_without_the_password(cluster: Cluster) -> None:
 
 
 def test_it_listens_on_loopback_alone(cluster: Cluster) -> None:
-    server = psutil.Process(cluster.primary.pid)
-    addresses = {c.laddr.ip for c in server.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    addresses = look.listens_on(cluster, cluster.primary)
     assert addresses and addresses <= {"127.0.0.1", "::1"}
 
 
-def test_secrets_and_data_are_closed_to_other_users(cluster: Cluster, home: Home) -> None:
+def test_secrets_are_closed_to_other_users(cluster: Cluster, home: Home) -> None:
     home.secrets()
     assert stat.S_IMODE((home.root / "secrets.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE(cluster.primary.data.stat().st_mode) == 0o700
-    assert stat.S_IMODE(cluster.primary.sockets.stat().st_mode) == 0o700
     assert stat.S_IMODE(home.root.stat().st_mode) & 0o066 == 0
+
+
+@pytest.mark.embedded
+def test_data_is_closed_to_other_users(cluster: Cluster) -> None:
+    assert stat.S_IMODE(cluster.primary.data.stat().st_mode) == 0o700
+    assert stat.S_IMODE(cluster.primary.sockets.stat().st_mode) & 0o066 == 0
 
 
 def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
@@ -118,12 +121,7 @@ def test_a_killed_postmaster_is_recovered_from(own: Cluster, own_home: Home) -> 
     os.kill(own.primary.pid, signal.SIGKILL)
     Cluster(own_home).up()  # at once, while its children still end
     assert read_note(own) == 42
-    assert (
-        len(
-            [o for o in orphans(own.primary.data) if o.ppid() != own.primary.pid and o.pid != own.primary.pid]
-        )
-        == 0
-    )
+    assert look.left_over(own.primary) == []
 
 
 def test_a_power_cut_is_recovered_from(own: Cluster) -> None:
@@ -133,6 +131,7 @@ def test_a_power_cut_is_recovered_from(own: Cluster) -> None:
     assert read_note(own) == 42
 
 
+@pytest.mark.embedded
 def test_a_pid_file_with_another_programs_number_is_no_postmaster(own: Cluster) -> None:
     own.down()
     pid_file = own.primary.data / "postmaster.pid"
@@ -169,33 +168,32 @@ def test_two_ups_at_the_same_moment_make_one_cluster(own_home: Home) -> None:
 def test_an_up_that_was_killed_leaves_nothing_half_made(own_home: Home) -> None:
     environment = {**os.environ, "PGLAB_HOME": str(own_home.root), "PYTHONPATH": str(course_root())}
     first = subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=subprocess.DEVNULL)
-    wait_until("initdb to begin", lambda: bool(list(own_home.root.glob("primary.building*"))), 60)
+    cluster = Cluster(own_home)
+    wait_until("initdb to begin", lambda: bool(look.half_made(cluster, "primary")), 60)
     first.kill()
     first.wait()
-    assert not (own_home.root / "primary").exists()
-    cluster = Cluster(own_home)
+    assert not cluster.primary.is_made()
     cluster.up()
     cluster.primary.connect().close()
+    assert look.half_made(cluster, "primary") == []
 
 
 def test_data_of_another_major_version_is_left_alone(own: Cluster) -> None:
     write_note(own)
     own.down()
-    version = own.primary.data / "PG_VERSION"
-    version.write_text("14\n")
+    own.primary.runner.write("PG_VERSION", "14\n")
     with pytest.raises(
-        ClusterError, match=r"was made by Postgres 14, and this is Postgres \d+\. Set PGLAB_PG_BIN"
+        ClusterError, match=r"was made by Postgres 14, and this is Postgres \d+\. Set PGLAB_\w+"
     ):
         own.up()
-    version.write_text(f"{own.primary.major}\n")
+    own.primary.runner.write("PG_VERSION", f"{own.primary.major}\n")
     own.up()
     assert read_note(own) == 42
 
 
 def test_broken_settings_are_said_with_the_servers_own_words(own: Cluster) -> None:
     own.down()
-    with (own.primary.data / "postgresql.conf").open("a") as conf:
-        conf.write("max_connections = 'many'\n")
+    own.primary.append_conf({"max_connections": "many"})
     with pytest.raises(ClusterError, match=r"max_connections"):
         own.up()
 
@@ -214,6 +212,7 @@ def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
         Cluster(Home(Path("/proc/pglab"))).up()
 
 
+@pytest.mark.embedded
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another user")
 def test_as_root_a_home_that_the_servers_cannot_reach(own_home: Home) -> None:
     closed = own_home.root / "closed"
@@ -249,6 +248,7 @@ def fill(folder: Path, keep_mb: int) -> Path:
     return path
 
 
+@pytest.mark.embedded
 def test_too_small_a_disk_is_said_before_anything_is_written(small_disk: Path) -> None:
     fill(small_disk, 300)
     cluster = Cluster(Home(small_disk / "home"))
@@ -259,6 +259,7 @@ def test_too_small_a_disk_is_said_before_anything_is_written(small_disk: Path) -
     assert not cluster.primary.data.exists()
 
 
+@pytest.mark.embedded
 def test_a_disk_that_fills_up_loses_nothing(small_disk: Path) -> None:
     cluster = Cluster(Home(small_disk / "home"))
     cluster.up()

@@ -353,6 +353,7 @@ def test_a_power_cut_is_made_good(own_home: Home) -> None:
     cluster.down()
 
 
+@pytest.mark.embedded
 def test_a_full_disk_is_said_and_survived(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     size_mb = 700
     own_home.root.mkdir(exist_ok=True)

@@ -15,10 +15,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pglab.cluster import Cluster, pgbouncer
+from pglab.cluster import Cluster
 from pglab.cluster.own_pooler import PREFIX, own_pooler, sweep
 from pglab.errors import ClusterError
-from pglab.home import Home
 
 ROLE, PASSWORD = "notebook", "not-so-secret"
 INI = "[databases]\n* =\n[pgbouncer]\npool_mode = transaction\nlogfile = /tmp/x.log\n"
@@ -32,9 +31,9 @@ os._exit(9)
 
 
 @pytest.fixture(scope="module")
-def conninfo(cluster: Cluster, home: Home) -> Iterator[dict[str, Any]]:
+def conninfo(cluster: Cluster) -> Iterator[dict[str, Any]]:
     try:
-        pgbouncer.fetch(home)
+        cluster.pooler().fetch()
     except ClusterError as error:
         pytest.skip(str(error))
     role = sql.Identifier(ROLE)

@@ -11,6 +11,7 @@ import pytest
 from grader import trial
 from grader.build import drift
 from grader.spec import Spec, all_labs
+from grader.topology import has_own
 from pglab.cluster import Cluster, pgbouncer
 from pglab.errors import ClusterError
 from pglab.home import course_root
@@ -19,9 +20,12 @@ LABS = all_labs()
 
 
 def trials() -> Iterator[Any]:
-    """Every trial of every lab; of the samples, all but the first of a kind are slow."""
+    """Every trial of every lab; of the samples, all but the first of a kind are slow.
+
+    In a lab with a cluster of its own a trial takes half a minute: there all of them are.
+    """
     for spec in LABS:
-        seen = set()
+        seen = {"pass", "fail", "cheat"} if has_own(spec) else set()
         for name in ["release", "solution", *trial.samples(spec)]:
             kind = name.split("_")[0]
             yield pytest.param(

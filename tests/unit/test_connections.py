@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
-
 import pytest
 
 from grader.checks.connections import reaches_beyond
 
-NODE = cast(Any, SimpleNamespace(sockets=Path("/home/run/pg"), port=54321))
+SERVER = ("/home/run/pg", 54321)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +22,7 @@ NODE = cast(Any, SimpleNamespace(sockets=Path("/home/run/pg"), port=54321))
 )
 def test_the_labs_own_server_is_within(line: str) -> None:
     ini = f"[databases]\n{line}\n[pgbouncer]\nauth_type = scram-sha-256\npool_mode = transaction\n# auth_type = any\n"
-    assert reaches_beyond(ini, NODE, "lab_23") == []
+    assert reaches_beyond(ini, SERVER, "lab_23") == []
 
 
 @pytest.mark.parametrize(
@@ -48,4 +44,12 @@ def test_the_labs_own_server_is_within(line: str) -> None:
     ],
 )
 def test_what_reaches_beyond_is_named_with_its_line(ini: str, said: str) -> None:
-    assert reaches_beyond(ini, NODE, "lab_23") == [said]
+    assert reaches_beyond(ini, SERVER, "lab_23") == [said]
+
+
+def test_the_loopback_of_a_pooler_in_a_container_is_not_the_servers() -> None:
+    container = ("primary", 5432)
+    assert reaches_beyond("[databases]\n* = host=primary\n", container, "lab_23") == []
+    assert reaches_beyond("[databases]\n* = host=127.0.0.1\n", container, "lab_23") == [
+        "line 2 points elsewhere (host=127.0.0.1)"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from pglab.cluster.link import Link
+from pglab.cluster.relay import Relay
 from pglab.errors import ClusterError
 
 STARTED = """
@@ -133,6 +135,25 @@ def test_what_is_sent_in_one_go_arrives_in_one_go(link: Link) -> None:
             time.sleep(0.002)  # so that they are 30 chunks
         assert read(connection, 300) == b"0123456789" * 30
         assert 0.1 <= time.perf_counter() - start < 1.0  # one after the other would be 3 s
+
+
+def test_a_reply_in_pieces_does_not_wait_for_an_acknowledgement(echo: str) -> None:
+    """With Nagle's algorithm on, its second piece would wait for the 40 ms of a delayed one."""
+
+    async def nodelay() -> list[int]:
+        relay = Relay(asyncio.get_running_loop())
+        host, port = echo.split(":")
+        told = await relay.listen(["127.0.0.1", 0], [host, int(port)])
+        with closing(dial(told["host"], told["port"])):
+            async with asyncio.timeout(20):
+                while len(relay.ends) < 2:
+                    await asyncio.sleep(0)
+            sockets = [end.transport.get_extra_info("socket") for end in relay.ends if end.transport]
+            found = [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in sockets]
+            await relay.cut()
+        return found
+
+    assert asyncio.run(nodelay()) == [1, 1]
 
 
 def test_order_and_bytes_stay_also_when_the_time_changes(link: Link) -> None:

@@ -20,3 +20,9 @@ def test_a_port_that_is_gone_already_cannot_be_held() -> None:
         other.bind(("127.0.0.1", 0))
         with ports.held(other.getsockname()[1]):
             pass
+
+
+def test_a_port_that_was_just_left_is_hardly_the_next_one_picked() -> None:
+    picked = {ports.pick() for _ in range(5)}
+    assert len(picked) > 1
+    assert picked <= set(range(ports.FIRST, ports.LAST + 1))

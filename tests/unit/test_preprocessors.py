@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell
 from nbgrader.utils import determine_grade
 
-from grader.preprocessors import RefereedExecute, not_seen, refuse_faults, score, variables
+from grader.execution import Executed
+from grader.preprocessors import RefereedExecute, not_seen, refuse_faults, score
 from pglab.errors import RefereeError
 
 
@@ -26,7 +25,7 @@ def graded(record: dict[str, Any], worth: float = 5.0) -> float:
     metadata = {"grade": True, "solution": False, "locked": True, "grade_id": "fix", "points": worth}
     cell = new_code_cell('lab.check("fix")', metadata={"nbgrader": metadata})
     cell.outputs = [{"output_type": "stream", "name": "stderr", "text": "a warning of the kernel's"}]
-    RefereedExecute()._use(cell, record, 0)
+    RefereedExecute()._use(cell, Executed("{}", record), 0)
     return float(determine_grade(cell)[0])
 
 
@@ -67,16 +66,3 @@ def test_a_check_that_broke_off_with_the_kernel_is_zero() -> None:
     record = {"fix": verdict(0.0, status="error")}
     refuse_faults(record, in_flight="fix")
     assert graded(record) == 0
-
-
-def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGLAB_REFEREE", "mine")
-    monkeypatch.delenv("PGLAB_REFEREE_SECRET", raising=False)
-    with (
-        contextlib.suppress(ZeroDivisionError),
-        variables({"PGLAB_REFEREE": "a", "PGLAB_REFEREE_SECRET": "b"}),
-    ):
-        assert os.environ["PGLAB_REFEREE"] == "a"
-        raise ZeroDivisionError
-    assert os.environ["PGLAB_REFEREE"] == "mine"
-    assert "PGLAB_REFEREE_SECRET" not in os.environ

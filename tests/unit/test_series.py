@@ -21,7 +21,7 @@ def test_lanes_say_how_many_dots_each_holds() -> None:
     shown = show.lanes(
         {"before": {"right": [1, 2], "old": [3.0]}, "after": {"right": [1, 2, 4], "old": []}}, "ms", "Reads", (2.5, "lag <1>")
     )  # fmt: skip
-    assert shown.text() == "Reads: before: 2 right, 1 old; after: 3 right, 0 old"
+    assert shown.text() == "Reads – before: 2 right, 1 old; after: 3 right, 0 old"
     svg = picture(shown)
     for said in ("before: right", "after: old", "lag &lt;1&gt;"):
         assert said in svg

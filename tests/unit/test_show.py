@@ -109,6 +109,14 @@ def test_a_verdict_says_what_was_measured_the_target_the_source_and_the_next_ste
     assert "not for those who pass" not in html
 
 
+def test_what_passes_and_earns_nothing_says_why() -> None:
+    first = {"name": "answers", "status": "fail", "points": 0.0, "max_points": 0.0, "required": True}
+    second = {"name": "calls", "status": "pass", "points": 0.0, "max_points": 3.0}
+    _, html = both(show.verdict(FAIL | {"points": 0.0, "targets": [first, second]}))
+    assert html.count("required") == 2
+    assert "3 points when all that is required passes" in html
+
+
 def test_an_error_is_nobodys_failure() -> None:
     error = FAIL | {"status": "error", "targets": [], "message": "could not measure: The server is stopped."}
     text, html = both(show.verdict(error))

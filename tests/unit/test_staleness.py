@@ -39,6 +39,11 @@ def test_a_stale_read_is_told_with_its_session_values_and_positions() -> None:
         assert evidence in found.measured
 
 
+def test_no_value_is_told_as_the_database_says_it() -> None:
+    found = staleness.stale_reads([Read(last=Write(), age_ms=5, stale=True, free=False, found=None)], 3)
+    assert "read NULL from the replica" in found.measured
+
+
 def test_without_a_stale_read_all_points() -> None:
     found = staleness.stale_reads([VISIT, Read(last=Write(), age_ms=900)], 3)
     assert (found.status, found.points, found.hint) == ("pass", 3, "")

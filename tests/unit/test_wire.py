@@ -22,7 +22,10 @@ from pglab.wire import LONGEST_LINE, Channel, ask, dial, plain
 class Echo:
     """Stands in for a session: remembers, answers, refuses."""
 
-    def __init__(self) -> None:
+    graded = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.busy = threading.Lock()
         self.asked: list[Any] = []
 
@@ -43,7 +46,7 @@ class Echo:
 
 @pytest.fixture
 def referee(tmp_path: Path) -> Iterator[Referee]:
-    served = Referee(Echo(), tmp_path)  # type: ignore[arg-type]
+    served = Referee(Echo(tmp_path))  # type: ignore[arg-type]
     threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
     yield served
     served.close()
@@ -165,7 +168,7 @@ class Calling(Echo):
 
 @pytest.fixture
 def calling(tmp_path: Path) -> Iterator[Channel]:
-    served = Referee(Calling(), tmp_path)  # type: ignore[arg-type]
+    served = Referee(Calling(tmp_path))  # type: ignore[arg-type]
     threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
     channel = dial(served.path, served.secret)
     yield channel

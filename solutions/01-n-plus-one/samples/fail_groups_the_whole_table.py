@@ -1,5 +1,5 @@
 # One statement and the right rows, and the server groups every item of the shop for it.
-# expect: fix=4
+# expect: fix=0 safe=0
 # %% solution="fix"
 def get_order_summary(conn, user_id):
     return fetch(

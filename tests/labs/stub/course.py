@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ lab.check("fix", answer)
 STUB_CONFIG = """
 c = get_config()
 c.RefereedExecute.referee = "stub_referee.StubReferee"
-c.Execute.timeout = 8
+c.RefereedExecute.timeout = 8
+c.RefereedExecute.sandbox = "none"  # in one, the stub could not be imported
 """
 
 
@@ -110,6 +112,9 @@ class Course:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # a short path that others may pass through, as a home needs
+        self._home = tempfile.TemporaryDirectory(prefix="pglab-course-", dir="/tmp")
+        Path(self._home.name).chmod(0o711)
         self.log = root / "stub.log"
         folder = root / "solutions" / LAB
         folder.mkdir(parents=True)
@@ -136,7 +141,7 @@ class Course:
     def environment(self) -> dict[str, str]:
         return {
             "PGLAB_COURSE": "",
-            "PGLAB_HOME": str(self.root / "home"),
+            "PGLAB_HOME": self._home.name,
             "PGLAB_ROOT": str(self.root),
             "STUB_LOG": str(self.log),
         }

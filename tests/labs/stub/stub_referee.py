@@ -15,7 +15,7 @@ POINTS = {("find", "x"): 3.0, ("fix", 42): 5.0, ("fix", 41): 2.5, ("fix", 40): 5
 class StubReferee:
     """Judges an answer by a table; keeps the last verdict on each check."""
 
-    def __init__(self, student: str, lab: str) -> None:
+    def __init__(self, student: str, lab: str, key: str = "") -> None:
         if student == "no-referee":
             raise RuntimeError("the server is not running")
         self._student = student
@@ -24,6 +24,9 @@ class StubReferee:
         self._record: dict[str, dict[str, Any]] = {}
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def open(self) -> list[Path]:
+        return []
 
     def env(self) -> dict[str, str]:
         return {"PGLAB_REFEREE": str(self._listener.address), "PGLAB_REFEREE_SECRET": self._secret.hex()}

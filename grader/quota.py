@@ -1,0 +1,72 @@
+"""How far a graded database may grow. Postgres has no bound of its own, and a full disk would be everybody's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+
+import psycopg
+from psycopg import sql
+
+from grader.database import LabDatabase
+from grader.sandbox.limits import MB, Limits
+
+EVERY_S = 0.5
+MOST_LOCKS = 1000  # of a session's; the server has 64 for each that it lets in
+log = logging.getLogger("pglab.referee")
+
+
+class Quota:
+    """A thread that looks at a database's size, and shuts the student out of one that grew too far.
+
+    Attributes:
+        exceeded: what it did, empty while the database is within its bound.
+    """
+
+    def __init__(self, db: LabDatabase) -> None:
+        self.exceeded = ""
+        self._db = db
+        self._most = Limits.of(db.spec).database_mb
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="quota", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with suppress(psycopg.Error), self._db.cluster.primary.connect() as admin:
+            first = self._size(admin)
+            while not self._done.wait(EVERY_S):
+                self._end_hoarders(admin)
+                if self._size(admin) - first > self._most * MB:
+                    self.exceeded = f"grew by more than {self._most:,} MB"
+                    log.warning("%s: %s", self._db.name, self.exceeded)
+                    self._shut_out(admin)
+
+    def _size(self, admin: psycopg.Connection) -> int:
+        row = admin.execute(
+            "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s", [self._db.name]
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _end_hoarders(self, admin: psycopg.Connection) -> None:
+        """A session that holds thousands of locks leaves none for anybody: not even the admin could connect."""
+        db = self._db
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_locks GROUP BY pid HAVING count(*) > %s) hoarder "
+            "JOIN pg_stat_activity USING (pid) WHERE datname = %s AND usename = ANY(%s)",
+            [MOST_LOCKS, db.name, [db.name, db.app_role, db.judge_role]],
+        )
+
+    def _shut_out(self, admin: psycopg.Connection) -> None:
+        role = sql.Identifier(self._db.name)
+        admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(role))
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend' "
+            "AND pg_has_role(usesysid, %s, 'MEMBER') AND NOT (SELECT rolsuper FROM pg_roles WHERE oid = usesysid)",
+            [self._db.name, self._db.name],
+        )

@@ -1,0 +1,33 @@
+# lab: 10-missing-index
+# tries: hundreds of connections that never say who they are, so that the server takes nobody else.
+# needs: sandbox
+# %% solution="fix"
+lab.execute("CREATE INDEX CONCURRENTLY ON order_items (order_id)")
+import psycopg
+
+
+def attempt(*statements):
+    """Run each in a session of its own, and say what came of it."""
+    for statement in statements:
+        try:
+            with lab.connect() as own:
+                cursor = own.execute(statement.encode())
+                print(
+                    statement[:80], "->", cursor.fetchmany(20) if cursor.description else cursor.statusmessage
+                )
+        except psycopg.Error as error:
+            print(statement[:80], "->", type(error).__name__, str(error).splitlines()[0])
+
+
+import socket
+
+kept = []
+for _ in range(400):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(2)
+    try:
+        s.connect(f"{lab.conninfo['host']}/.s.PGSQL.{lab.conninfo['port']}")
+    except OSError as error:
+        print(len(kept), error)
+        break
+    kept.append(s)

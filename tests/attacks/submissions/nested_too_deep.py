@@ -1,0 +1,15 @@
+# lab: 10-missing-index
+# tries: JSON of a hundred thousand levels.
+# needs: engine
+# expect: diagnose-node=0 diagnose-rows=0 diagnose-blocks=0 fix=0 safe=0
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.attacks.attack import NAME, NotebookNode, write
+
+
+def build(folder: Path, notebook: NotebookNode) -> None:
+    (folder / NAME).write_text(
+        '{"cells": ' + "[" * 100_000 + "]" * 100_000 + ', "nbformat": 4, "nbformat_minor": 5, "metadata": {}}'
+    )

@@ -1,0 +1,203 @@
+"""A submission's sandbox: what it cannot see, what it cannot use up, and that nothing of it stays.
+
+No server is needed here, but bubblewrap is: where it cannot work, these are skipped, and say why.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from grader.execution import Executed, Job, execute
+from grader.sandbox import Limits
+from grader.sandbox.bubblewrap import why_not
+from pglab.home import Home, course_root
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "bubblewrap works")
+
+SMALL = Limits(memory_mb=600, processes=60, disk_mb=32, cell_s=20, notebook_s=60, output_mb=1)
+Run = Callable[..., "Ran"]
+
+
+class Nobody:
+    """A referee that sees nothing, with a socket's folder to show."""
+
+    def __init__(self, *, student: str, lab: str, key: str = "") -> None: ...
+
+    def open(self) -> list[Path]:
+        return []
+
+    def env(self) -> dict[str, str]:
+        return {"PGLAB_REFEREE": "/nowhere", "PGLAB_REFEREE_SECRET": "own"}
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+class Ran:
+    """What cells printed or raised, one text each."""
+
+    def __init__(self, executed: Executed) -> None:
+        self.executed = executed
+        cells = nbformat.reads(executed.notebook, as_version=4).cells
+        self.said = [
+            "".join(
+                output.get("text") or output.get("evalue") or output.get("data", {}).get("text/plain", "")
+                for output in cell.outputs
+            )
+            for cell in cells
+        ]
+
+
+@pytest.fixture
+def run(own_home: Home) -> Iterator[Run]:
+    def run(*cells: str, files: dict[str, bytes] | None = None, limits: Limits = SMALL) -> Ran:
+        notebook = new_notebook(
+            cells=[new_code_cell(source, id=f"c{index}") for index, source in enumerate(cells)]
+        )
+        job = Job("mallory", "10-missing-index", nbformat.writes(notebook), files or {}, "bubblewrap", limits)
+        return Ran(execute(job, Nobody, own_home))
+
+    own_home.make()
+    yield run
+    assert list(own_home.run.iterdir()) == []  # no sandbox leaves a folder
+
+
+def test_a_lab_finds_what_it_needs(run: Run) -> None:
+    ran = run(
+        "import pandas, pglab, sql, psycopg, os; from helper import answer; answer",
+        "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
+        "open('notes.txt', 'w').write('mine'); sorted(os.listdir())",
+        "import getpass; getpass.getuser(), os.getcwd()",
+        "os.environ['PGLAB_REFEREE_SECRET']",
+        files={"helper.py": b"answer = 42", "data/a.csv": b"1"},
+    )
+    assert ran.said[0] == "42"
+    assert "Figure" in ran.said[1]
+    assert "'data'" in ran.said[2]
+    assert "'notes.txt'" in ran.said[2]
+    assert ran.said[3] == "('student', '/home/student')"
+    assert ran.said[4] == "'own'"
+
+
+def test_it_sees_nothing_of_the_grader(run: Run, own_home: Home) -> None:
+    secret = own_home.root / "secrets.json"
+    own_home.secrets()
+    root = course_root().resolve()
+    hidden = [secret, root / "solutions", root / "grader", root / "gradebook.db", root / "tests", Path("/etc/shadow"), Path("/tmp/pglab")]  # fmt: skip
+    ran = run(
+        f"import os; [path for path in {[str(path) for path in hidden]} if os.path.exists(path)]",
+        "import subprocess; subprocess.run(['ps', 'ax', '-o', 'pid='], capture_output=True, text=True).stdout.split().__len__() < 10",
+        "import socket; socket.create_connection(('127.0.0.1', 5432), timeout=2)",
+        "socket.create_connection(('1.1.1.1', 53), timeout=2)",
+        "import grader",
+        "sorted(name for name in os.environ if 'KEY' in name or 'PASS' in name)",
+    )
+    assert ran.said[:2] == ["[]", "True"]
+    assert "refused" in ran.said[2]
+    assert "unreachable" in ran.said[3]
+    assert "No module named 'grader'" in ran.said[4]
+    assert ran.said[5] == "[]"
+
+
+def test_it_has_no_rights(run: Run) -> None:
+    ran = run(
+        "[line.split()[1] for line in open('/proc/self/status') if line.startswith(('Cap', 'NoNew'))]",
+        "import subprocess; [subprocess.run(c, capture_output=True).returncode != 0 for c in (['unshare', '-U', 'true'], ['unshare', '-m', 'true'], ['kill', '-9', '1'])]",
+        """
+refused = []
+for path in ("/x", "/usr/x", "/dev/x", "/submission/x", "/proc/sys/kernel/core_pattern", "/proc/sys/vm/overcommit_memory"):
+    try:
+        open(path, "a").close()
+    except OSError:
+        refused.append(path)
+len(refused)""",
+        "import os; os.setuid(0)",
+    )
+    assert ast.literal_eval(ran.said[0]) == ["0" * 16] * 5 + ["1"]
+    assert ran.said[1] == "[True, True, True]"
+    assert ran.said[2] == "6"
+    assert "Errno" in ran.said[3]
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ("hog = [bytearray(10_000_000) for _ in range(1_000)]", "MB of memory"),
+        ("import os; os._exit(1)", "DeadKernelError"),
+        ("import time\nfor n in range(300): print('x' * 10_000, flush=True)\ntime.sleep(60)", "printed more than 1 MB"),
+        ("import ipykernel, os, time\nshared = os.path.dirname(ipykernel.get_connection_file())\nfor n in range(4): open(f'{shared}/{n}', 'wb').write(b'x' * 30_000_000)\ntime.sleep(60)", "only its messages belong"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_ends_it_with_the_reason(run: Run, cell: str, why: str) -> None:
+    ran = run("1 + 1", cell, "2 + 2")
+    assert ran.said[0] == "2"
+    assert why in ran.executed.ended
+    assert ran.executed.ended_in == 1
+    assert ran.said[2] == ""
+
+
+def test_one_that_never_ends_is_ended(run: Run) -> None:
+    swallow = (
+        "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass"
+    )
+    began = time.monotonic()
+    ran = run(swallow, "1", limits=replace(SMALL, cell_s=2, notebook_s=6))
+    assert "the notebook ran for more than 6 s" in ran.executed.ended
+    assert time.monotonic() - began < 40
+
+
+def test_a_fork_bomb_is_over_when_its_sandbox_is(run: Run) -> None:
+    bomb = "import os, time\nwhile True:\n    try:\n        if not os.fork(): os.setsid()\n    except OSError: time.sleep(0.01)"
+    run(bomb, limits=replace(SMALL, cell_s=3, notebook_s=6))
+    assert _strays() == []
+
+
+def test_a_daemon_does_not_stay(run: Run) -> None:
+    ran = run(
+        "import subprocess; subprocess.Popen(['setsid', '-f', 'sleep', '7654'], start_new_session=True).wait()"
+    )
+    assert ran.said == ["0"]
+    assert [p.pid for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "7654"]] == []
+    assert _strays() == []
+
+
+def test_a_full_disk_is_its_own(run: Run) -> None:
+    fill = "for place in ('/tmp/x', '/dev/shm/x', 'x'):\n    try:\n        open(place, 'wb').write(b'x' * 50_000_000)\n    except OSError as error:\n        print(error.strerror)"
+    ran = run(fill, "'goes on'")
+    assert ran.said[0].count("\n") == 3
+    assert ran.said[1] == "'goes on'"
+
+
+def test_two_at_once_do_not_see_each_other(run: Run) -> None:
+    cells = (
+        "open('/tmp/mine', 'x').close(); open('/dev/shm/mine', 'x').close()",
+        "import os; os.listdir('/tmp'), os.listdir('.')",
+        "import random, numpy, os; random.random(), numpy.random.random()",
+    )
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run(*cells), range(2))
+    assert first.said[0] == second.said[0] == ""
+    assert first.said[1] == second.said[1]
+    assert first.said[2] != second.said[2]
+
+
+def _strays() -> list[str]:
+    """Kernels in a sandbox that nobody holds."""
+    return [
+        " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["cmdline", "status"])
+        if "warm.py" in " ".join(process.info["cmdline"] or []) and process.uids().real not in (0, psutil.Process().uids().real)
+    ]  # fmt: skip
