@@ -47,7 +47,6 @@ def grader() -> None:
 @click.option(
     "--gradebook",
     envvar="PGLAB_GRADEBOOK",
-    envvar="PGLAB_GRADEBOOK",
     default="",
     metavar="URL",
     help="Such as postgresql+psycopg://user@host/db.  [default: gradebook.db]",

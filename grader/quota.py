@@ -38,14 +38,20 @@ class Quota:
         self._thread.join()
 
     def _watch(self) -> None:
-        with suppress(psycopg.Error), self._db.cluster.primary.connect() as admin:
-            first = self._size(admin)
-            while not self._done.wait(EVERY_S):
-                self._end_hoarders(admin)
-                if self._size(admin) - first > self._most * MB:
-                    self.exceeded = f"grew by more than {self._most:,} MB"
-                    log.warning("%s: %s", self._db.name, self.exceeded)
-                    self._shut_out(admin)
+        first: int | None = None
+        while not self._done.is_set():
+            with suppress(psycopg.Error), self._db.cluster.primary.connect() as admin:  # again after a fault
+                first = self._size(admin) if first is None else first
+                while not self._done.wait(EVERY_S):
+                    self._look(admin, first)
+            self._done.wait(EVERY_S)
+
+    def _look(self, admin: psycopg.Connection, first: int) -> None:
+        self._end_hoarders(admin)
+        if self._size(admin) - first > self._most * MB:
+            self.exceeded = f"grew by more than {self._most:,} MB"
+            log.warning("%s: %s", self._db.name, self.exceeded)
+            self._shut_out(admin)
 
     def _size(self, admin: psycopg.Connection) -> int:
         row = admin.execute(
