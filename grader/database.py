@@ -111,6 +111,7 @@ class LabDatabase:
             mine = sql.Identifier(self.name)
             admin.execute(sql.SQL("GRANT ALL ON DATABASE {} TO {}").format(mine, mine))
             _give_tables(admin, self.name)
+            roles.deny_advisory_locks(admin)
             with admin.transaction():
                 admin.execute(DDL_LOG)
             admin.execute("ALTER EVENT TRIGGER pglab_log_ddl DISABLE")

@@ -54,7 +54,7 @@ class Judging(Protocol):
 class Referees(Protocol):
     """Makes one for a student and a lab."""
 
-    def __call__(self, *, student: str, lab: str, key: str = "") -> Judging: ...
+    def __call__(self, *, student: str, lab: str, home: Home | None, key: str) -> Judging: ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def execute(job: Job, referees: Referees = RefereeProcess, home: Home | None = N
     home = home or Home.default()
     limits = job.limits or Limits.of(Spec.load(job.lab))
     notebook: NotebookNode = nbformat.reads(job.notebook, as_version=4)
-    referee = referees(student=job.student, lab=job.lab, key=job.key)
+    referee = referees(student=job.student, lab=job.lab, home=home, key=job.key)
     try:
         sockets = referee.open()
         variables = referee.env() | {"NBGRADER_EXECUTION": "autograde"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 
 import psycopg
 from psycopg import sql
@@ -14,6 +13,14 @@ from grader.sandbox.limits import MB, Limits
 
 EVERY_S = 0.5
 MOST_LOCKS = 1000  # of a session's; the server has 64 for each that it lets in
+_HOARDERS = """
+SELECT pg_catalog.pg_terminate_backend(pid)
+  FROM (SELECT pid FROM pg_catalog.pg_lock_status() GROUP BY pid HAVING count(*) > %s) hoarder,
+       LATERAL (SELECT datid FROM pg_catalog.pg_stat_get_activity(hoarder.pid)) activity
+ WHERE datid = %s::bigint::oid AND pid <> pg_catalog.pg_backend_pid()
+"""
+# What pg_terminate_backend wants to know of a role stands in a catalog that databases share: have it in the cache.
+_ROLES = "SELECT pg_catalog.pg_get_userbyid(usesysid) FROM pg_catalog.pg_stat_get_activity(NULL) WHERE datid = %s::bigint::oid"
 log = logging.getLogger("pglab.referee")
 
 
@@ -26,7 +33,7 @@ class Quota:
 
     def __init__(self, db: LabDatabase) -> None:
         self.exceeded = ""
-        self._db = db
+        self._db, self._oid = db, 0
         self._most = Limits.of(db.spec).database_mb
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="quota", daemon=True)
@@ -40,11 +47,15 @@ class Quota:
     def _watch(self) -> None:
         first: int | None = None
         while not self._done.is_set():
-            with suppress(psycopg.Error), self._db.cluster.primary.connect() as admin:  # again after a fault
-                first = self._size(admin) if first is None else first
-                while not self._done.wait(EVERY_S):
-                    self._look(admin, first)
-            self._done.wait(EVERY_S)
+            try:
+                with self._db.cluster.primary.connect() as admin:
+                    first = self._size(admin) if first is None else first
+                    self._oid = self._find(admin)
+                    while not self._done.wait(EVERY_S):
+                        self._look(admin, first)
+            except psycopg.Error as error:  # again, with a new connection
+                log.info("%s: its size is not known (%s)", self._db.name, error)
+                self._done.wait(EVERY_S)
 
     def _look(self, admin: psycopg.Connection, first: int) -> None:
         self._end_hoarders(admin)
@@ -53,6 +64,12 @@ class Quota:
             log.warning("%s: %s", self._db.name, self.exceeded)
             self._shut_out(admin)
 
+    def _find(self, admin: psycopg.Connection) -> int:
+        row = admin.execute(
+            "SELECT oid::bigint FROM pg_database WHERE datname = %s", [self._db.name]
+        ).fetchone()
+        return int(row[0]) if row else 0
+
     def _size(self, admin: psycopg.Connection) -> int:
         row = admin.execute(
             "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s", [self._db.name]
@@ -60,13 +77,13 @@ class Quota:
         return int(row[0]) if row else 0
 
     def _end_hoarders(self, admin: psycopg.Connection) -> None:
-        """A session that holds thousands of locks leaves none for anybody: not even the admin could connect."""
-        db = self._db
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_locks GROUP BY pid HAVING count(*) > %s) hoarder "
-            "JOIN pg_stat_activity USING (pid) WHERE datname = %s AND usename = ANY(%s)",
-            [MOST_LOCKS, db.name, [db.name, db.app_role, db.judge_role]],
-        )
+        """A session that holds thousands of locks leaves none for anybody: not even the admin could connect.
+
+        Nothing in here needs a lock that is not this session's own already: a view, or a catalog that databases share,
+        could not be read then.
+        """
+        admin.execute(_HOARDERS, [MOST_LOCKS, self._oid])
+        admin.execute(_ROLES, [self._oid])
 
     def _shut_out(self, admin: psycopg.Connection) -> None:
         role = sql.Identifier(self._db.name)

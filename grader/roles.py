@@ -63,6 +63,16 @@ def drop(admin: Admin, roles: Iterable[str]) -> None:
         admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
+def deny_advisory_locks(admin: Admin) -> None:
+    """Nobody but superusers may take them in the database of this connection. They are bounded for all databases together:
+    a session can have every one in a tenth of a second, and then not even the admin can connect."""
+    named = admin.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'"
+    ).fetchall()
+    for (function,) in named:
+        admin.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC".encode())
+
+
 def forget_counters(admin: Admin, dbname: str) -> None:
     """Before a database is dropped: a class would leave thousands of counters, and a full table of them forgets others'."""
     ensure_counting(admin)

@@ -62,6 +62,7 @@ class Session:
                 self.cluster.require_running()
                 if self.graded and first:
                     db.drop()
+                    self.db = db  # from now on close() drops it, whole or half made
                 db.open(spec.judge().prepare, on_step)
             self.db = db
             if self.graded and first:

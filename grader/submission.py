@@ -60,8 +60,9 @@ def read_submission(folder: Path, notebook: str) -> Submission:
         else:
             content = path.read_bytes() if path.stat().st_size <= room else None
         if content is None or len(content) > room or len(found.files) >= MOST_FILES:
-            if name == notebook and not found.problem:
-                found.problem = f"{name} is larger than {LARGEST_MB} MB without its outputs"
+            if name == notebook:
+                found.problem = found.problem or f"{name} is larger than {LARGEST_MB} MB without its outputs"
+                continue
             found.left_out.append(f"{name} (too large or too many: {LARGEST_MB} MB, {MOST_FILES} files)")
             continue
         room -= len(content)

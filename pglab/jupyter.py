@@ -27,12 +27,15 @@ INDEX = f"{notebooks.FOLDER}/README.md"
 
 # jupytext's extension would take over how every file is read; the course converts with its library alone.
 # What an instructor needs is in their own JupyterLab (see README, Grading a class).
-SERVER_CONFIG = {
-    "ServerApp": {
-        "jpserver_extensions": {"jupyterlab_jupytext": False, "nbgrader.server_extensions.formgrader": False}
-    }
-}
-INSTRUCTORS_ONLY = ("create-assignment", "formgrader", "menu")
+EXTENSIONS = {"jupyterlab_jupytext": False, "nbgrader.server_extensions.formgrader": False}
+ASSIGNMENTS = "nbgrader.server_extensions.assignment_list"
+NBGRADERS = (
+    "assignment-list",
+    "course-list",
+    "create-assignment",
+    "formgrader",
+    "menu",
+)  # parts of JupyterLab
 # JupyterLab's settings for the course; what a learner changes in the settings editor goes before them.
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -209,11 +212,11 @@ def _arguments(port: int | None) -> list[str]:
     return arguments
 
 
-def write_settings(home: Home, hidden: Sequence[str] = INSTRUCTORS_ONLY) -> None:
+def write_settings(home: Home, hidden: Sequence[str] = NBGRADERS) -> None:
     """Write the course's settings of JupyterLab into the home; environment() names them.
 
     Args:
-        hidden: nbgrader's parts that a learner does not see. In a class the menu leads to the list of assignments.
+        hidden: nbgrader's parts that a learner does not see. In a class, its menu leads to the list of assignments.
     """
     jupyter = home.root / "jupyter"
     for name in ("config/labconfig", "data", "runtime", "settings", "workspaces"):
@@ -222,9 +225,11 @@ def write_settings(home: Home, hidden: Sequence[str] = INSTRUCTORS_ONLY) -> None
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
     config = jupyter / "config"
-    (config / "jupyter_server_config.json").write_text(json.dumps(SERVER_CONFIG, indent=2))
+    extensions = {**EXTENSIONS, ASSIGNMENTS: "assignment-list" not in hidden}
+    server = {"ServerApp": {"jpserver_extensions": extensions}}
+    (config / "jupyter_server_config.json").write_text(json.dumps(server, indent=2))
     (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS, indent=2))
-    disabled = {f"@jupyter/nbgrader:{name}": True for name in hidden}
+    disabled = {f"@jupyter/nbgrader:{name}": name in hidden for name in NBGRADERS}
     (config / "labconfig" / "page_config.json").write_text(
         json.dumps({"disabledExtensions": disabled}, indent=2)
     )

@@ -134,6 +134,11 @@ class DockerRunner(Runner):
         if found is not None:
             yield found
             return
+        if not engine().has_volume(self.volume):  # Docker would make an empty one
+            raise ClusterError(
+                f"The volume {self.volume} of the {self.name} is gone",
+                "Run `make clean` and `pglab up` to start afresh",
+            )
         with docker_programs.holder(
             self.image, self.home, self.name, {self.volume: self.place.mount}
         ) as holder:
@@ -229,11 +234,6 @@ class DockerRunner(Runner):
 
     def prepare(self) -> None:
         """See Runner."""
-        if not engine().has_volume(self.volume):
-            raise ClusterError(
-                f"The volume {self.volume} of the {self.name} is gone",
-                "Run `make clean` and `pglab up` to start afresh",
-            )
         engine().make_network(self.network, self.home)
 
     def launch(self, port: int, options: Sequence[str]) -> None:

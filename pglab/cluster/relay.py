@@ -190,6 +190,7 @@ class Relay:
             self._server = await self.loop.create_unix_server(
                 lambda: End(self), self._address[0], backlog=BACKLOG
             )
+            Path(self._address[0]).chmod(0o777)  # as Postgres' own: who may come near, its folder says
             return
         listening = self._reserved or _bound(self._address)
         self._reserved = None

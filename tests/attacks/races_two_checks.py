@@ -15,9 +15,7 @@ def check(name):
         print(repr(error))
 
 
-threads = [
-    Thread(target=check, args=[name]) for name in ("fix", "safe", "fix") for _ in range(2)
-]
+threads = [Thread(target=check, args=[name]) for name in ("fix", "safe", "fix") for _ in range(2)]
 for thread in threads:
     thread.start()
 with lab.connect() as own:

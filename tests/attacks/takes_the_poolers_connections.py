@@ -1,6 +1,6 @@
 # lab: 23-pool-exhaustion
 # tries: keep every connection of the server open, so that the judge's pooler finds none and nothing can be measured.
-# expect: fix=0 safe=0
+# expect: fix=6 safe=3
 # takes: long
 # %% after
 import psycopg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -47,24 +48,59 @@ def test_what_goes_over_the_connection_is_told_from_all_else(session: Session) -
 
     def function(conninfo: dict[str, Any], others: int) -> int:
         kept[:] = kept or [psycopg.connect(**conninfo, autocommit=True)]
-        with psycopg.connect(**db.conninfo(), autocommit=True) as elsewhere, db.judge() as judge:
-            judge.execute(ONE)  # the judge's own are nobody's
-            for _ in range(others):
-                elsewhere.execute(ONE)
+        for _ in range(others):
+            elsewhere.execute(ONE)
         return len(kept[0].execute(ONE).fetchall())
 
-    with Application(context(session, function), rtt_ms=1) as application:
+    with (
+        psycopg.connect(**db.conninfo(), autocommit=True) as elsewhere,
+        Application(context(session, function), rtt_ms=1) as application,
+    ):
         application.call("warm", "function", 0)
         request = application.call("one", "function", 7)
-        with application.uncounted(), psycopg.connect(**db.conninfo(), autocommit=True) as elsewhere:
+        with application.uncounted():
             elsewhere.execute(ONE)
+        with db.judge() as judge:
+            judge.execute(ONE)  # between two calls it is the referee's
         after = application.call("two", "function", 0)
         assert application.session_state() == "idle"
+        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+            psycopg.connect(**db.conninfo())
     assert (request.calls, request.rows) == (1, request.answer)
-    assert [(role, query.calls) for role, query in request.others] == [(db.name, 7)]
+    assert [(role, query.calls) for role, query in request.others] == [(db.name, 7), (db.name, 1)]
     assert (after.calls, after.others) == (1, ())
     with pytest.raises(psycopg.OperationalError):
         kept[0].execute("SELECT 1")  # its session has been ended
+    psycopg.connect(**db.conninfo()).close()
+
+
+def test_what_fails_or_goes_on_or_runs_as_the_judge_is_seen_too(session: Session) -> None:
+    db = session.db
+    assert db
+    kept: list[psycopg.Connection[Any]] = []
+
+    def function(conninfo: dict[str, Any], how: str) -> None:
+        kept[:] = kept or [psycopg.connect(**conninfo, autocommit=True)]
+        kept[0].execute(ONE)
+        match how:
+            case "fails":
+                for _ in range(5):
+                    with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+                        kept[0].execute("SELECT min(status)::int FROM orders")
+            case "judge":
+                with db.judge() as judge:
+                    judge.execute(ONE)
+            case "goes on":
+                elsewhere.pgconn.send_query(b"SELECT pg_sleep(60)")
+
+    with (
+        closing(psycopg.connect(**db.conninfo(), autocommit=True)) as elsewhere,
+        Application(context(session, function)) as application,
+    ):
+        assert application.call("honest", "function", "").others == ()
+        assert application.call("fails", "function", "fails").calls == 6
+        assert {role for role, _ in application.call("judge", "function", "judge").others} == {db.judge_role}
+        assert {role for role, _ in application.call("goes on", "function", "goes on").others} == {db.name}
 
 
 def test_a_second_session_is_refused_and_nothing_stays(session: Session) -> None:

@@ -10,6 +10,8 @@ from grader.session import OPENING, Session
 from pglab.cluster import Cluster, pgbouncer
 from pglab.errors import ClusterError
 
+pytestmark = pytest.mark.embedded  # a container has its PgBouncer in the image
+
 LAB = "23-pool-exhaustion"
 NOWHERE = "/nowhere/pgbouncer"
 RIGHT = """

@@ -61,13 +61,13 @@ def target(verdict: dict[str, Any], name: str) -> dict[str, Any]:
 # -- what the student's role may do ------------------------------------------------------------------------------------
 
 
-def test_the_student_owns_the_database_and_is_no_superuser(role: psycopg.Connection[Any]) -> None:
+def test_the_student_owns_what_is_in_the_database_and_is_no_superuser(role: psycopg.Connection[Any]) -> None:
     row = role.execute(
         "SELECT r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls, d.datdba = r.oid, "
         "(SELECT bool_and(tableowner = current_user) FROM pg_tables WHERE schemaname = 'public') "
         "FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()"
     ).fetchone()
-    assert row == (False, True, True)
+    assert row == (False, False, True)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,7 @@ def test_the_student_owns_the_database_and_is_no_superuser(role: psycopg.Connect
         "SET ROLE pglab_admin", "SET SESSION AUTHORIZATION pglab_admin", "COPY order_items TO PROGRAM 'cat'", "COPY order_items TO '/tmp/x'",
         "SELECT pg_read_file('PG_VERSION')", "CREATE ROLE friend", "CREATE DATABASE friend", "ALTER SYSTEM SET fsync = off",
         "CREATE OR REPLACE FUNCTION pglab.log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", "SELECT pg_stat_reset()",
+        "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
         "DROP EXTENSION pg_stat_statements", "SELECT passwd FROM pg_shadow",
     ],
 )  # fmt: skip
@@ -110,9 +111,11 @@ def test_settings_of_the_student_do_not_reach_the_judge(
     session: Session, student: psycopg.Connection[Any]
 ) -> None:
     assert session.db
-    for scope in (f"DATABASE {session.db.name}", f"ROLE {session.db.name}"):
-        student.execute(f"ALTER {scope} SET enable_seqscan = off".encode())
-        student.execute(f"ALTER {scope} SET search_path = nowhere".encode())
+    student.execute(f"ALTER ROLE {session.db.name} SET enable_seqscan = off".encode())
+    student.execute(f"ALTER ROLE {session.db.name} SET search_path = nowhere".encode())
+    for setting in ("enable_seqscan = off", "search_path = nowhere", "statement_timeout = 1"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            student.execute(f"ALTER DATABASE {session.db.name} SET {setting}".encode())
     with session.db.judge() as judge:
         assert judge.execute(
             "SELECT current_setting('enable_seqscan'), current_setting('search_path')"

@@ -15,19 +15,18 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook
 
 from grader.sandbox.bubblewrap import why_not
 from pglab.cluster import Cluster
 from pglab.home import course_root
+from tests.course import LAB, GradedCourse
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "bubblewrap works"),
     pytest.mark.xdist_group("autograde"),
 ]
 
-LAB = "10-missing-index"
-CHECKS = ("diagnose-node", "diagnose-rows", "diagnose-blocks", "fix", "safe")
 NOTHING = [0.0] * 5
 ALL = [1.0, 1.0, 1.0, 5.0, 4.0]
 
@@ -58,7 +57,7 @@ def broken(folder: Path) -> None:
     (folder / f"{LAB}.ipynb").write_text('{"cells": [')
 
 
-# student → what is handed in, and the scores in the order of CHECKS; None: cannot be graded
+# student → what is handed in, and the scores in the order of the lab's checks; None: cannot be graded
 CLASS: dict[str, tuple[Callable[[Path], None], list[float] | None]] = {
     "ann": (kinds("solutions"), ALL),
     "ben": (kinds("labs"), NOTHING),
@@ -68,62 +67,16 @@ CLASS: dict[str, tuple[Callable[[Path], None], list[float] | None]] = {
 }
 
 
-class Class:
-    """A course folder with submissions, and the command on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "PGLAB_COURSE": str(folder),
-            "PGLAB_SCALE": "small",
-            "JUPYTER_CONFIG_PATH": str(course_root() / "grader"),
-            "PYTHONPATH": str(course_root()),
-            "COLUMNS": "160",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "nbgrader", "generate_assignment", LAB],
-            cwd=folder, env=self.environment, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    def hand_in(self, student: str, change: Callable[[Path], None]) -> None:
-        folder = self.folder / "submitted" / student / LAB
-        folder.mkdir(parents=True, exist_ok=True)
-        change(folder)
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "grader.cli", "autograde", LAB, *options],
-            cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def grade(self, *options: str) -> tuple[int, str]:
-        process = self.start(*options)
-        out, err = process.communicate(timeout=500)
-        assert "Traceback" not in err, err
-        return process.returncode, out + err
-
-    def scores(self, student: str) -> list[float | None] | None:
-        with Gradebook(f"sqlite:///{self.folder / 'gradebook.db'}", "pglab") as gradebook:
-            try:
-                notebook = gradebook.find_submission_notebook(LAB, LAB, student)
-            except MissingEntry:
-                return None
-            found = {grade.name: grade.auto_score for grade in notebook.grades}
-            return [found[name] for name in CHECKS]
-
-
 @pytest.fixture(scope="module")
-def course(seeded: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Class:
-    course = Class(tmp_path_factory.mktemp("course"))
+def course(seeded: Cluster, tmp_path_factory: pytest.TempPathFactory) -> GradedCourse:
+    course = GradedCourse(tmp_path_factory.mktemp("course"))
     for student, (change, _) in CLASS.items():
         course.hand_in(student, change)
     return course
 
 
 @pytest.fixture(scope="module")
-def graded(course: Class) -> tuple[int, str]:
+def graded(course: GradedCourse) -> tuple[int, str]:
     return course.grade("--jobs", "2")
 
 
@@ -138,11 +91,11 @@ def lab_leftovers(cluster: Cluster) -> list[str]:
 
 
 @pytest.mark.parametrize("student", CLASS)
-def test_each_earns_what_they_should(course: Class, graded: tuple[int, str], student: str) -> None:
+def test_each_earns_what_they_should(course: GradedCourse, graded: tuple[int, str], student: str) -> None:
     assert course.scores(student) == CLASS[student][1], graded[1]
 
 
-def test_it_says_who_was_not_graded_and_why(course: Class, graded: tuple[int, str]) -> None:
+def test_it_says_who_was_not_graded_and_why(course: GradedCourse, graded: tuple[int, str]) -> None:
     code, said = graded
     assert code == 1
     assert f"eve: {LAB}.ipynb is no notebook" in said
@@ -152,18 +105,18 @@ def test_it_says_who_was_not_graded_and_why(course: Class, graded: tuple[int, st
     assert "mean" in said
 
 
-def test_nothing_stays_of_them(course: Class, graded: tuple[int, str], seeded: Cluster) -> None:
+def test_nothing_stays_of_them(course: GradedCourse, graded: tuple[int, str], seeded: Cluster) -> None:
     assert lab_leftovers(seeded) == []
     assert [path.name for path in seeded.home.run.iterdir() if path.name[0] in "bs"] == []
 
 
-def test_links_show_nothing(course: Class, graded: tuple[int, str]) -> None:
+def test_links_show_nothing(course: GradedCourse, graded: tuple[int, str]) -> None:
     notebook = nbformat.read(course.folder / "autograded" / "cleo" / LAB / f"{LAB}.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if cell.id == "fix-answer")
     assert "".join(output.get("text", "") for output in cell.outputs) == "False\nFalse\n"
 
 
-def test_a_second_run_changes_nothing_and_runs_nothing(course: Class, graded: tuple[int, str]) -> None:
+def test_a_second_run_changes_nothing_and_runs_nothing(course: GradedCourse, graded: tuple[int, str]) -> None:
     began = time.monotonic()
     code, said = course.grade()
     assert code == 1
@@ -172,14 +125,16 @@ def test_a_second_run_changes_nothing_and_runs_nothing(course: Class, graded: tu
     assert time.monotonic() - began < 60
 
 
-def test_one_job_or_two_no_score_differs(course: Class, graded: tuple[int, str]) -> None:
+def test_one_job_or_two_no_score_differs(course: GradedCourse, graded: tuple[int, str]) -> None:
     _, said = course.grade("--jobs", "1", "--force", "--student", "[a-d]*")
     assert "4 graded" in said
     assert "Changed" not in said
     assert {student: course.scores(student) for student in CLASS} == {s: c[1] for s, c in CLASS.items()}
 
 
-def test_another_submission_is_graded_and_the_change_is_said(course: Class, graded: tuple[int, str]) -> None:
+def test_another_submission_is_graded_and_the_change_is_said(
+    course: GradedCourse, graded: tuple[int, str]
+) -> None:
     course.hand_in("fred", kinds("labs"))
     assert course.grade("--student", "fred")[0] == 0
     with Gradebook(f"sqlite:///{course.folder / 'gradebook.db'}", "pglab") as gradebook:
@@ -196,7 +151,7 @@ def test_another_submission_is_graded_and_the_change_is_said(course: Class, grad
 
 
 def test_a_stopped_server_is_said_and_nothing_is_lost(
-    course: Class, graded: tuple[int, str], seeded: Cluster
+    course: GradedCourse, graded: tuple[int, str], seeded: Cluster
 ) -> None:
     seeded.down()
     try:
@@ -209,7 +164,7 @@ def test_a_stopped_server_is_said_and_nothing_is_lost(
     assert course.grade("--student", "ann")[0] == 0
 
 
-def test_without_a_sandbox_the_gradebook_says_so(course: Class, graded: tuple[int, str]) -> None:
+def test_without_a_sandbox_the_gradebook_says_so(course: GradedCourse, graded: tuple[int, str]) -> None:
     course.hand_in("gus", kinds("solutions"))
     assert course.grade("--student", "gus", "--no-sandbox")[0] == 0
     assert course.scores("gus") == ALL
@@ -218,7 +173,7 @@ def test_without_a_sandbox_the_gradebook_says_so(course: Class, graded: tuple[in
         assert sum("without a sandbox" in (comment.auto_comment or "") for comment in comments) == 1
 
 
-def test_wrong_use_is_one_sentence(course: Class) -> None:
+def test_wrong_use_is_one_sentence(course: GradedCourse) -> None:
     for options, expected in (
         (("--student", "nobody"), "Nobody has handed in"),
         (("--jobs", "0"), "0 is not in the range"),
@@ -233,7 +188,7 @@ def test_wrong_use_is_one_sentence(course: Class) -> None:
 def test_killed_at_any_moment_it_carries_on(
     seeded: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    course = Class(tmp_path_factory.mktemp("killed"))
+    course = GradedCourse(tmp_path_factory.mktemp("killed"))
     for number in range(3):
         for student, (change, _) in CLASS.items():
             course.hand_in(f"{student}{number}", change)
@@ -271,7 +226,7 @@ def test_two_dask_workers_and_one_is_killed(tmp_path_factory: pytest.TempPathFac
 
     homes = [Home(own_home.root / name) for name in ("a", "b")]
     clusters = [Cluster(home) for home in homes]
-    course = Class(tmp_path_factory.mktemp("dask"))
+    course = GradedCourse(tmp_path_factory.mktemp("dask"))
     students = [f"s{number}" for number in range(6)]
     for student in students:
         course.hand_in(student, kinds("solutions"))

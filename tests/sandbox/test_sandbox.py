@@ -32,7 +32,7 @@ Run = Callable[..., "Ran"]
 class Nobody:
     """A referee that sees nothing, with a socket's folder to show."""
 
-    def __init__(self, *, student: str, lab: str, key: str = "") -> None: ...
+    def __init__(self, *, student: str, lab: str, home: Home | None, key: str) -> None: ...
 
     def open(self) -> list[Path]:
         return []

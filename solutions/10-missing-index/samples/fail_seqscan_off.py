@@ -1,4 +1,3 @@
 # expect: fix=0 safe=0
 # %% solution="fix"
-lab.execute(f"ALTER DATABASE {lab.conninfo['dbname']} SET enable_seqscan = off")
 lab.execute(f"ALTER ROLE {lab.conninfo['user']} SET enable_seqscan = off")
