@@ -19,7 +19,7 @@ from grader.execution import Executed, Job, execute
 from grader.journal import Journal
 from grader.preprocessors import refuse_faults
 from grader.spec import Spec
-from grader.submission import Submission, read_submission
+from grader.submission import Submission, read_submission, shorten
 from pglab.errors import PglabError
 from pglab.home import Home
 
@@ -142,7 +142,7 @@ class Grading:
     def _prepare(self, student: str, folder: Path) -> Outcome | _Ready:
         try:
             submission = read_submission(folder, f"{self.lab}.ipynb")
-            notes = [f"left out {name}" for name in submission.left_out]
+            notes = [f"left out {name}" for name in shorten(submission.left_out)]
             if submission.problem:
                 return Outcome(student, "error", why=submission.problem, notes=notes)
             digest = hashlib.sha256((submission.digest() + self._of_the_lab).encode()).hexdigest()

@@ -35,7 +35,9 @@ class Course:
         os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         self.app: Any = NbGrader()
         self.app.initialize([])
-        self.app.log.setLevel(logging.CRITICAL)
+        for handler in list(self.app.log.handlers):  # what it says goes to our log, not to the terminal
+            self.app.log.removeHandler(handler)
+        self.app.log.propagate = True
         self.folders: Any = self.app.coursedir
         if gradebook:
             self.folders.db_url = gradebook
@@ -108,7 +110,6 @@ class Course:
 
         words = _Words()
         self.app.log.addHandler(words)
-        self.app.log.setLevel(logging.WARNING)
         RefereedExecute.ready = staticmethod(ready)
         try:
             with self._at(job.lab, job.student, handed_in) as converter:
@@ -119,7 +120,6 @@ class Course:
         finally:
             RefereedExecute.ready = staticmethod(lambda asked: None)
             self.app.log.removeHandler(words)
-            self.app.log.setLevel(logging.CRITICAL)
 
     def scores(self, lab: str, student: str) -> Scores:
         """Check → what nbgrader entered, of the cells that are graded by the referee; empty without a submission."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbgrader.utils import parse_utc
+
 MB = 2**20  # bytes
 MOST_FILES = 500
 LARGEST_MB = 50  # all files together, the notebook's outputs not counted: they are thrown away
+TIMESTAMP = "timestamp.txt"  # nbgrader's, of when it was handed in
+ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # of a cell, as nbformat has it
 LARGEST_NOTEBOOK_MB = 512  # with outputs, so that it can be read at all
 
 
@@ -21,7 +26,7 @@ class Submission:
     """A student's files.
 
     Attributes:
-        files: relative path → bytes, notebooks without their outputs; left_out: what was not read, and why;
+        files: relative path → bytes, notebooks with sources, ids and nbgrader's marks alone; left_out: what was not read, and why;
         problem: why it cannot be graded at all, empty when it can.
     """
 
@@ -45,6 +50,11 @@ class Submission:
             path.write_bytes(content)
 
 
+def shorten(lines: list[str], most: int = 5) -> list[str]:
+    """The first few, and how many more there are."""
+    return lines if len(lines) <= most else [*lines[:most], f"{len(lines) - most:,} more"]
+
+
 def read_submission(folder: Path, notebook: str) -> Submission:
     """Read a submission's folder. Links and other things that are no plain files stay out.
 
@@ -57,6 +67,9 @@ def read_submission(folder: Path, notebook: str) -> Submission:
         name = path.relative_to(folder).as_posix()
         if path.suffix == ".ipynb":
             content = _without_outputs(path, name, found, required=name == notebook)
+        elif name == TIMESTAMP and not _is_date(path):
+            found.left_out.append(f"{name} (no date: the submission counts as on time)")
+            continue
         else:
             content = path.read_bytes() if path.stat().st_size <= room else None
         if content is None or len(content) > room or len(found.files) >= MOST_FILES:
@@ -102,6 +115,15 @@ def _walk(folder: Path, found: Submission) -> Iterator[Path]:
     yield from sorted(plain, key=lambda path: (path.suffix != ".ipynb", len(path.parts), str(path)))
 
 
+def _is_date(path: Path) -> bool:
+    """Whether nbgrader can read it."""
+    try:
+        parse_utc(path.read_text()[:100].strip())
+    except (ValueError, OverflowError, OSError):
+        return False
+    return path.stat().st_size < 100
+
+
 def _without_outputs(path: Path, name: str, found: Submission, *, required: bool) -> bytes | None:
     def problem(text: str) -> None:
         if required:
@@ -112,11 +134,16 @@ def _without_outputs(path: Path, name: str, found: Submission, *, required: bool
         return None
     try:
         notebook: Any = json.loads(path.read_bytes())
-        for cell in notebook["cells"]:
+        ids: set[str] = set()
+        for index, cell in enumerate(notebook["cells"]):
             if cell["cell_type"] == "code":
                 cell["outputs"], cell["execution_count"] = [], None
-                cell.get("metadata", {}).pop("widgets", None)
-        notebook.get("metadata", {}).pop("widgets", None)
+            claimed = cell.get("metadata", {}).get("nbgrader")
+            cell["metadata"] = {} if claimed is None else {"nbgrader": claimed}
+            if "id" in cell and (not ID.fullmatch(str(cell["id"])) or cell["id"] in ids):
+                cell["id"] = f"cell-{index}"
+            ids.add(cell.get("id"))
+        notebook["metadata"] = {}  # the gradebook has the kernel; no other setting of a student's counts
         return json.dumps(notebook, indent=1).encode(errors="surrogatepass")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem(f"{name} is no notebook ({type(error).__name__})")

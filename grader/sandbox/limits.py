@@ -23,7 +23,7 @@ class Limits:
 
     memory_mb: int = 2048
     processes: int = 200
-    open_files: int = 4096
+    open_files: int = 256
     disk_mb: int = 256
     cell_s: int = 300
     notebook_s: int = 900

@@ -27,7 +27,7 @@ from pglab.cluster.docker_errors import FULL, LIMIT_S, STANDS_IN, reason, told
 from pglab.errors import ClusterError
 from pglab.home import Home
 
-HOME, NODE, KIND = "pglab.home", "pglab.node", "pglab.kind"  # labels
+HOME, NODE, KIND, PROCESS = "pglab.home", "pglab.node", "pglab.kind", "pglab.process"  # labels
 SERVER, POOLER, RUN = "server", "pooler", "run"  # kinds of containers
 PULL_LIMIT_S = 1800
 LOOPBACK = "127.0.0.1"
@@ -79,10 +79,9 @@ class Engine:
         """Whether it is here."""
         with told(f"look for the image {image}"):
             try:
-                self.docker.images.get(image)
+                return bool(self.docker.images.get(image))
             except docker.errors.ImageNotFound:
                 return False
-            return True
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (there is one engine in a process)
     def config(self, image: str) -> tuple[dict[str, str], list[str]]:
@@ -202,17 +201,22 @@ class Engine:
 
     def has_volume(self, name: str) -> bool:
         """Whether it is there."""
-        with told(f"look for the volume {name}"):
+        with told(f"look for the volume {name}"), suppress(docker.errors.NotFound):
+            return bool(self.docker.volumes.get(name))
+        return False
+
+    def remove_volume(self, name: str) -> bool:
+        """Remove it, and say whether it is gone: one that a container has stays. None is fine."""
+        with told(f"remove the volume {name}"):
             try:
-                self.docker.volumes.get(name)
+                self.docker.volumes.get(name).remove(force=True)
             except docker.errors.NotFound:
+                pass
+            except docker.errors.APIError as error:
+                if "volume is in use" not in str(error):
+                    raise
                 return False
             return True
-
-    def remove_volume(self, name: str) -> None:
-        """Remove it. None is fine."""
-        with told(f"remove the volume {name}"), suppress(docker.errors.NotFound):
-            self.docker.volumes.get(name).remove(force=True)
 
     def make_network(self, name: str, home: Home) -> None:
         """Make the network of a home's containers unless it is there."""
@@ -228,11 +232,9 @@ class Engine:
             for network in self.docker.networks.list(names=[f"^{name}$"]):
                 network.remove()
 
-    def all_of(self, kind: str) -> list[tuple[str, str]]:
-        """(id, home) of all homes' containers of a kind, running or not."""
-        with told("list containers"):
-            found = self.docker.api.containers(all=True, filters={"label": f"{KIND}={kind}"})
-        return [(each["Id"], each["Labels"][HOME]) for each in found]
+    def poolers(self) -> list[tuple[str, str]]:
+        """(id, home) of all homes' poolers, running or not."""
+        return [(each["Id"], each["Labels"][HOME]) for each in self._labelled(f"{KIND}={POOLER}")]
 
     def publishing(self, port: int) -> tuple[Home, str] | None:
         """Whose server, and which, has a port of this machine."""
@@ -244,11 +246,18 @@ class Engine:
                     return Home(Path(each["Labels"][HOME])), each["Labels"][NODE]
         return None
 
-    def containers(self, home: Home, *kinds: str) -> list[str]:
-        """Ids of a home's containers, running or not, of all kinds by default."""
+    def containers(self, home: Home) -> list[str]:
+        """Ids of a home's containers, running or not."""
+        return [each["Id"] for each in self._labelled(f"{HOME}={home.root}")]
+
+    def runs(self, home: Home) -> list[tuple[str, int]]:
+        """(id, process that made it) of a home's containers of programs that run once."""
+        found = self._labelled(f"{HOME}={home.root}", f"{KIND}={RUN}")
+        return [(each["Id"], int(each["Labels"].get(PROCESS, 0))) for each in found]
+
+    def _labelled(self, *chosen: str) -> list[dict[str, Any]]:
         with told("list containers"):
-            found = self.docker.api.containers(all=True, filters={"label": f"{HOME}={home.root}"})
-        return [each["Id"] for each in found if not kinds or each["Labels"].get(KIND) in kinds]
+            return list(self.docker.api.containers(all=True, filters={"label": [*chosen]}))
 
     def volumes(self, home: Home) -> list[str]:
         """Names of a home's volumes."""
@@ -274,7 +283,7 @@ def engine() -> Engine:
 
 def labels(home: Home, kind: str, node: str) -> dict[str, str]:
     """What all that belongs to a home carries."""
-    return {HOME: str(home.root), KIND: kind, NODE: node}
+    return {HOME: str(home.root), KIND: kind, NODE: node, PROCESS: str(os.getpid())}
 
 
 def key(home: Home) -> str:

@@ -11,9 +11,9 @@ from docker.models.containers import Container
 
 from pglab.cluster.docker_errors import told
 
-USER = "postgres"  # in the images of Postgres and of PgBouncer
+POSTGRES = "postgres"
 
-_ids: dict[str, tuple[int, int]] = {}  # image → the numbers of that user, which differ
+_ids: dict[tuple[str, str], tuple[int, int]] = {}  # image, user → the user's numbers, which differ
 
 
 def read(container: Container, path: str) -> str:
@@ -54,10 +54,11 @@ def write(container: Container, path: str, text: str) -> None:
 
 
 def _numbers(container: Container) -> tuple[int, int]:
-    image = str(container.attrs["Image"])
-    if image not in _ids:
+    """Of the user that the container runs as; the Postgres image begins as root and drops to its own."""
+    image, user = str(container.attrs["Image"]), str(container.attrs["Config"].get("User") or POSTGRES)
+    if (image, user) not in _ids:
         for line in read(container, "/etc/passwd").splitlines():
             name, _, uid, gid, *_ = line.split(":")
-            if name == USER:
-                _ids[image] = int(uid), int(gid)
-    return _ids[image]
+            if user.split(":")[0] in (name, uid):
+                _ids[image, user] = int(uid), int(gid)
+    return _ids[image, user]

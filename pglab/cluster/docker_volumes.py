@@ -10,10 +10,14 @@ import json
 import os
 from pathlib import Path, PurePosixPath
 
-from pglab.cluster.docker_engine import POOLER, RUN, engine
+import psutil
+
+from pglab.cluster.docker_engine import engine
+from pglab.cluster.process import is_alive, wait_until
 from pglab.home import Home
 
 BOOK = "volumes.json"
+SWEEP_LIMIT_S = 60.0
 
 
 def read_book(home: Home) -> dict[str, str]:
@@ -47,16 +51,28 @@ class DataFolder:
 
 def sweep(home: Home) -> None:
     """Remove what killed processes left half made: containers of programs that ran once, volumes that no line names."""
-    for container in engine().containers(home, RUN):
-        engine().remove(container)
-    named = set(read_book(home).values())
-    for volume in engine().volumes(home):
-        if volume not in named:
-            engine().remove_volume(volume)
+
+    def is_swept() -> bool:
+        for container, process in engine().runs(home):
+            if not _lives(process):
+                engine().remove(container)
+        left = set(engine().volumes(home)) - set(read_book(home).values())
+        gone = [engine().remove_volume(volume) for volume in left]
+        return all(gone)
+
+    # What a process asked for just before it was killed, the engine makes after that.
+    wait_until("Docker to let go of what a killed command left", is_swept, SWEEP_LIMIT_S, every_s=0.1)
+
+
+def _lives(process: int) -> bool:
+    try:
+        return is_alive(psutil.Process(process))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def remove_strays() -> None:
     """Remove poolers whose home is gone: those of notebooks' own lie in temporary folders."""
-    for container, home in engine().all_of(POOLER):
+    for container, home in engine().poolers():
         if not Path(home).exists():
             engine().remove(container)

@@ -23,32 +23,26 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from grader.referee import RefereeProcess
+from grader.execution import Job, execute
+from grader.sandbox import Limits
+from grader.sandbox.bubblewrap import why_not
 from grader.spec import Spec
 from pglab.home import Home, course_root
 
 FOLDER: Final = Path(__file__).parent
 NAME: Final = "10-missing-index.ipynb"  # of the notebook in a submission's folder
-PROVIDES: Final[frozenset[str]] = (
-    frozenset()
-)  # of what attacks need; the sandboxed engine adds "sandbox", "engine"
+PROVIDES: Final[frozenset[str]] = frozenset() if why_not() else frozenset({"sandbox", "engine"})
 CELL_LIMIT_S: Final = 100
 _LOOKS = re.compile(r"lab\.(reproduce|compare|measure)\(|\A(%%sql|(# .*\n)?lab\.explain)")
 _HEADER = re.compile(r"^# (lab|tries|expect|needs|takes): (.+)$", re.MULTILINE)
@@ -196,36 +190,21 @@ class Graded:
 
 
 def grade(notebook: NotebookNode, spec: Spec, home: Home, student: str) -> Graded:
-    """Grade a notebook. The one place that knows how: a kernel and a referee, without a sandbox."""
-    referee = RefereeProcess(student, spec.id, home)
-    try:
-        with _kernel(notebook, spec, referee.env()) as client:
-            for index, cell in enumerate(notebook.cells):
-                try:
-                    client.execute_cell(cell, index)
-                except CellExecutionError:
-                    continue  # its output says so
-                except (CellTimeoutError, DeadKernelError, RuntimeError):
-                    break
-        record = referee.record()
-    finally:
-        referee.close()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    """Grade a notebook as `grader autograde` does; where there is no sandbox, without one."""
+    folder = course_root() / "labs" / spec.id
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".py", ".toml")}
+    kind = "bubblewrap" if "sandbox" in PROVIDES else "none"
+    limits = replace(Limits.of(spec), cell_s=CELL_LIMIT_S, notebook_s=3 * CELL_LIMIT_S)
+    executed = execute(Job(student, spec.id, nbformat.writes(notebook), files, kind, limits), home=home)
+    outputs = [
+        output
+        for cell in nbformat.reads(executed.notebook, as_version=4).cells
+        for output in cell.get("outputs", [])
+    ]
     raised = [f"{o.ename}: {o.evalue}"[:300] for o in outputs if o.output_type == "error"]
+    record = {
+        name: verdict
+        for name, verdict in executed.record.items()
+        if verdict["status"] != "error" or name != executed.in_flight  # as refuse_faults has it
+    }
     return Graded(record, "\n".join(map(str, outputs)), raised)
-
-
-@contextmanager
-def _kernel(notebook: NotebookNode, spec: Spec, referee: dict[str, str]) -> Iterator[NotebookClient]:
-    """A kernel in a copy of the release's folder, which is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="pglab-attack-"))
-    shutil.copytree(course_root() / "labs" / spec.id, folder, dirs_exist_ok=True)
-    client = NotebookClient(
-        notebook, timeout=CELL_LIMIT_S, interrupt_on_timeout=True, kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-    )  # fmt: skip
-    try:
-        with client.setup_kernel(env={**os.environ, **referee}):
-            yield client
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 # lab: 10-missing-index
 # tries: a fork bomb.
+# expect: fix=0 safe=0
 # needs: sandbox
 # ends: the kernel may not survive it
 # takes: long

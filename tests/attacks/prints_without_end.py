@@ -1,5 +1,6 @@
 # lab: 10-missing-index
 # tries: output of hundreds of megabytes, on every channel.
+# expect: fix=0 safe=0
 # needs: sandbox
 # %% solution="fix"
 lab.execute("CREATE INDEX CONCURRENTLY ON order_items (order_id)")

@@ -13,11 +13,22 @@ import psycopg
 import pytest
 
 from grader.session import Session
+from grader.spec import Spec
 from pglab.cluster import Cluster
 from pglab.cluster.process import wait_until
 from pglab.dataset import Dataset, checksum, template_name
 from pglab.home import Home
-from tests.attacks.attack import PROVIDES, Attack, Graded, all_attacks, all_submissions, grade
+from tests.attacks.attack import (
+    PROVIDES,
+    Attack,
+    Graded,
+    all_attacks,
+    all_submissions,
+    grade,
+    solution,
+    write,
+)
+from tests.course import GradedCourse
 
 STUDENT = "mallory"
 SCALE = "small"
@@ -126,13 +137,28 @@ def test_it_earns_its_honest_part_and_leaves_nothing(machine: Machine, attack: A
     assert left == []
 
 
-@pytest.mark.parametrize("attack", list(marked(all_submissions())))
-def test_a_submission_costs_only_itself(machine: Machine, attack: Attack, tmp_path: Path) -> None:
-    """For the engine: a course with this submission and an honest one, graded with one command."""
-    folder = tmp_path / "submitted" / STUDENT / attack.lab
-    folder.mkdir(parents=True)
-    attack.build(folder)
-    pytest.fail("the engine is not used here yet")
+@pytest.fixture(scope="module")
+def graded_class(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> tuple[GradedCourse, str]:
+    """All submissions of files and an honest one, graded with one command."""
+    course = GradedCourse(tmp_path_factory.mktemp("attacked"))
+    (course.folder / "gradebook.db").chmod(0o600)
+    for attack in all_submissions():
+        course.hand_in(attack.name, attack.build)
+    course.hand_in("honest", lambda folder: write(folder, solution(Spec.load(course.lab))))
+    return course, course.grade("--jobs", "2")[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("engine" not in PROVIDES, reason="needs: engine")
+@pytest.mark.parametrize("attack", [pytest.param(a, id=a.name) for a in all_submissions()])
+def test_a_submission_costs_only_itself(graded_class: tuple[GradedCourse, str], attack: Attack) -> None:
+    course, said = graded_class
+    assert course.scores("honest") == [1.0, 1.0, 1.0, 5.0, 4.0], said
+    found = course.scores(attack.name)
+    wanted = list(attack.points().values())
+    # what cannot be read at all has no score, and the table says so
+    assert found == wanted or (found is None and not any(wanted) and f"{attack.name}: " in said), said
+    assert not Path("/tmp/pglab-attack").exists()
 
 
 @pytest.mark.parametrize("attack", all_submissions(), ids=lambda attack: attack.name)

@@ -1,6 +1,7 @@
 # lab: 10-missing-index
 # tries: every graded cell twice, and all cells with the same id.
 # needs: engine
+# expect: diagnose-rows=0 diagnose-blocks=0
 from __future__ import annotations
 
 import copy
