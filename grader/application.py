@@ -181,7 +181,9 @@ class Application:
         """A connection of the judge's over the same link."""
         with self._ctx.judge() as direct:
             dsn, password = direct.info.dsn, direct.info.password
-        link = {**self.link.conninfo, "hostaddr": ""} if self.link else {}  # psycopg adds the address of a name
+        link = (
+            {**self.link.conninfo, "hostaddr": ""} if self.link else {}
+        )  # psycopg adds the address of a name
         with psycopg.connect(dsn, password=password, autocommit=True, **link) as far:
             yield far
 

@@ -25,6 +25,7 @@ from grader.sandbox.limits import MB
 from grader.sandbox.watch import Watch
 from grader.spec import Spec
 from pglab import jupyter
+from pglab.errors import PglabError
 from pglab.home import Home
 
 Record = dict[str, dict[str, Any]]
@@ -109,6 +110,11 @@ def execute(job: Job, referees: Referees = RefereeProcess, home: Home | None = N
     referee = referees(student=job.student, lab=job.lab, home=home, key=job.key)
     try:
         sockets = referee.open()
+        if job.sandbox != "none" and not all(path.is_absolute() for path in sockets):
+            raise PglabError(
+                "A sandbox has no network, and this cluster's servers have no Unix sockets",
+                "Grade with PGLAB_HOME set to a folder for the embedded backend, or say --no-sandbox",
+            )
         variables = referee.env() | {"NBGRADER_EXECUTION": "autograde"}
         run = asyncio.run(_run(notebook, job, variables, sockets, limits, home))
         record = referee.record()

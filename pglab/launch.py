@@ -29,7 +29,12 @@ class RefereeHandle:
         """
         self.home = home or Home.default()
         self.home.make()
-        environment = {**os.environ, "PGLAB_HOME": str(self.home.root), "PYTHONPATH": _import_path(), **(variables or {})}
+        environment = {
+            **os.environ,
+            "PGLAB_HOME": str(self.home.root),
+            "PYTHONPATH": _import_path(),
+            **(variables or {}),
+        }
         log = self.home.logs / "referee.log"
         with log.open("a") as errors:
             self._process = subprocess.Popen(

@@ -13,7 +13,7 @@ for pattern in (
     "/proc/[0-9]*/fd/*",
     "/var/**/secrets.json",
     "/home/**/secrets.json",
-    "/root/**/secrets.json",
+    "/roo?/**/secrets.json",
     "/opt/**/secrets.json",
     "/tmp/**/secrets.json",
 ):

@@ -18,11 +18,11 @@ trap 'rm -rf "$work"' EXIT
 
 if ! has $base; then
   say "making $base with debootstrap"
-  debootstrap --variant=minbase --include=ca-certificates bookworm "$work/root" >"$work/log" 2>&1 || { tail -n 5 "$work/log"; exit 1; }
-  rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
+  debootstrap --variant=minbase --include=ca-certificates bookworm "$work/rootfs" >"$work/log" 2>&1 || { tail -n 5 "$work/log"; exit 1; }
+  rm -rf "$work"/rootfs/var/cache/apt/archives/*.deb "$work"/rootfs/var/lib/apt/lists/*
   # Where a proxy with a certificate of its own stands between here and the package archives, pip needs to trust it too.
-  cat /etc/ssl/certs/ca-certificates.crt >"$work/root/etc/ssl/certs/ca-certificates.crt"
-  tar -C "$work/root" -c . | docker import --change 'LABEL pglab.standin=yes' --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' --change 'CMD ["bash"]' - $base >/dev/null
+  cat /etc/ssl/certs/ca-certificates.crt >"$work/rootfs/etc/ssl/certs/ca-certificates.crt"
+  tar -C "$work/rootfs" -c . | docker import --change 'LABEL pglab.standin=yes' --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' --change 'CMD ["bash"]' - $base >/dev/null
 fi
 
 if ! has $postgres; then
