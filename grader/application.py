@@ -181,9 +181,8 @@ class Application:
         """A connection of the judge's over the same link."""
         with self._ctx.judge() as direct:
             dsn, password = direct.info.dsn, direct.info.password
-        link = (
-            {**self.link.conninfo, "hostaddr": ""} if self.link else {}
-        )  # psycopg adds the address of a name
+        # psycopg adds the address that it found for a name, and libpq would go by that.
+        link = {**self.link.conninfo, "hostaddr": ""} if self.link else {}
         with psycopg.connect(dsn, password=password, autocommit=True, **link) as far:
             yield far
 

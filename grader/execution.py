@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,9 @@ def execute(job: Job, referees: Referees = RefereeProcess, home: Home | None = N
                 "Grade with PGLAB_HOME set to a folder for the embedded backend, or say --no-sandbox",
             )
         variables = referee.env() | {"NBGRADER_EXECUTION": "autograde"}
-        run = asyncio.run(_run(notebook, job, variables, sockets, limits, home))
+        with ThreadPoolExecutor(1) as thread:  # a loop of its own: the formgrader calls this inside of one
+            running = _run(notebook, job, variables, sockets, limits, home)
+            run = thread.submit(asyncio.run, running).result()
         record = referee.record()
     finally:
         referee.close()

@@ -6,6 +6,7 @@ No server is needed here, but bubblewrap is: where it cannot work, these are ski
 from __future__ import annotations
 
 import ast
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -182,6 +183,15 @@ def test_a_full_disk_is_its_own(run: Run) -> None:
     ran = run(fill, "'goes on'")
     assert ran.said[0].count("\n") == 3
     assert ran.said[1] == "'goes on'"
+
+
+def test_it_works_where_a_loop_runs_already(run: Run) -> None:
+    """As the formgrader calls it."""
+
+    async def server() -> Ran:
+        return run("1 + 1")
+
+    assert asyncio.run(server()).said == ["2"]
 
 
 def test_two_at_once_do_not_see_each_other(run: Run) -> None:

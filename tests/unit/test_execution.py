@@ -36,7 +36,7 @@ class Far:
 
 
 def test_servers_without_a_socket_are_out_of_a_sandboxs_reach() -> None:
-    with pytest.raises(PglabError, match="no Unix sockets.*embedded backend"):
+    with pytest.raises(PglabError, match=r"no Unix sockets.*embedded backend"):
         execute(Job("far", "10-missing-index", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', {}, "bubblewrap"), Far)  # fmt: skip
     assert closed == ["far"]
 
