@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from grader.sandbox import watch
 from pglab.errors import PglabError
 
-CONNECT_LIMIT_S = 30
+CONNECT_LIMIT_S = 10
 
 
 @contextmanager

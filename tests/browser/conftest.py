@@ -85,7 +85,11 @@ def course() -> Iterator[Course]:
             env=environment, cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        yield Course(_address(process, log), home / "home", root)
+        address = _address(process, log)
+        workspaces = {
+            path: path.read_bytes() for path in (home / "home" / "jupyter" / "workspaces").iterdir()
+        }
+        yield Course(address, home / "home", root, workspaces)
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -126,6 +130,8 @@ def browser() -> Iterator[object]:
 @pytest.fixture
 def page(browser, course: Course):  # type: ignore[no-untyped-def]
     """A fresh browser window on the address that `pglab lab` printed, JupyterLab loaded."""
+    for path, seeded in course.workspaces.items():  # each is a first visit, whatever the last one closed
+        path.write_bytes(seeded)
     window = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = window.new_page()
     page.goto(course.url)

@@ -23,11 +23,16 @@ PANEL = """path => {
 
 @dataclass(frozen=True)
 class Course:
-    """A `pglab lab` that runs: its address with the token, its home, and a copy of the course that it serves."""
+    """A `pglab lab` that runs: its address with the token, its home, and a copy of the course that it serves.
+
+    Attributes:
+        workspaces: the layout of a first visit, file → content, as it was before anybody came.
+    """
 
     url: str
     home: Path
     root: Path
+    workspaces: dict[Path, bytes]
 
 
 class NotebookPage:

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from grader.sandbox.bubblewrap import why_not
 from pglab.cluster import Cluster
 from pglab.home import course_root
 
@@ -73,7 +74,8 @@ class Class:
         self.exit_code, self.said = self.run("autograde", LAB)
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        environment = {"PGLAB_COURSE": str(self.folder), "PGLAB_SCALE": "small"}
+        sandbox = "none" if why_not() else "bubblewrap"
+        environment = {"PGLAB_COURSE": str(self.folder), "PGLAB_SCALE": "small", "PGLAB_SANDBOX": sandbox}
         done = run_nbgrader(course_root(), environment, *arguments)
         return done.returncode, done.stderr
 
