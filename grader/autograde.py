@@ -6,6 +6,7 @@ that were running.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -207,6 +208,8 @@ def _said(error: Exception) -> str:
     if isinstance(error, PglabError):
         return str(error)
     text = str(error).strip().splitlines()
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. Free some space, and run the command again."
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 

@@ -166,11 +166,11 @@ def _sources(job: Job) -> list[str]:
 
 
 class _Words(logging.Handler):
-    """Remembers the last thing that nbgrader said of an error."""
+    """Remembers why, of all that nbgrader says of an error: the last line of its first traceback."""
 
     last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
-        if record.levelno >= logging.ERROR and "was not graded" in text:
+        if record.levelno >= logging.ERROR and text.startswith("Traceback") and not self.last:
             self.last = text.splitlines()[-1]

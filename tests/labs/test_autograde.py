@@ -261,3 +261,26 @@ def test_two_dask_workers_and_one_is_killed(tmp_path_factory: pytest.TempPathFac
             process.wait()
         for cluster in clusters:
             cluster.down()
+
+
+def test_a_full_disk_is_said_and_made_good(seeded: Cluster, own_home: Any) -> None:
+    folder = own_home.root / "course"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can be made by root alone")
+    try:
+        course = GradedCourse(folder)
+        for student in ("ann", "bob", "cyd"):
+            course.hand_in(student, kinds("solutions"))
+        code, said = course.grade("--jobs", "2")
+        assert code == 1
+        assert re.search("The disk is full|No space left|disk is full|disk I/O error", said)
+        assert [course.scores(student) for student in ("ann", "bob", "cyd")].count(ALL) < 3
+        subprocess.run(["mount", "-o", "remount,size=40m", str(folder)], check=True)
+        assert course.grade("--jobs", "2")[0] == 0
+        assert [course.scores(student) for student in ("ann", "bob", "cyd")] == [ALL] * 3
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
