@@ -128,6 +128,7 @@ class LocalRunner(LocalFiles, Runner):
     def sweep(self) -> None:
         """See Runner."""
         for draft in self.home.root.glob(f"{self.name}.building-*"):
+            process.end_programs(draft)
             shutil.rmtree(draft, ignore_errors=True)
 
     def remove(self) -> None:

@@ -12,6 +12,8 @@ import psutil
 
 from pglab.errors import ClusterError, DiskFull
 
+PROGRAMS = ("pg_basebackup", "initdb")  # that make a data folder
+
 
 def postmaster(data: Path) -> psutil.Process | None:
     """The live postmaster of a data folder, or None.
@@ -68,6 +70,19 @@ def orphans(data: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError, AttributeError):
             continue
     return found
+
+
+def end_programs(draft: Path) -> None:
+    """End what a killed process left at work on a folder: pg_basebackup would take the next one's replication slot."""
+    left = []
+    for program in psutil.process_iter(["name", "cmdline"]):
+        if program.info["name"] in PROGRAMS and any(
+            str(draft) in word for word in program.info["cmdline"] or ()
+        ):
+            with suppress(psutil.Error):
+                program.kill()
+                left.append(program)
+    psutil.wait_procs(left, timeout=10)
 
 
 def wait_until(

@@ -42,7 +42,8 @@ def copy(primary: Node, replica: Node) -> None:
         check_room(admin, primary)
         make_role(admin, secret)
         bound_slots(admin, primary)
-        drop_slot(admin, slot)  # of a killed attempt
+        replica.runner.sweep()  # a killed attempt's program would take the slot again
+        drop_slot(admin, slot)
         admin.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
         try:
             with replica.runner.draft() as draft:
