@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -141,7 +139,6 @@ async def _run(
     notebook: NotebookNode, job: Job, variables: Mapping[str, str], sockets: list[Path], limits: Limits, home: Home
 ) -> _Run:  # fmt: skip
     run = _Run()
-    make_font_list(home)
     async with _kernel(job, variables, sockets, limits, home) as (manager, watch):
         client = _Client(notebook, watch, limits, km=manager)
         await client.async_start_new_kernel_client()  # the student's code has not begun: a fault here is ours
@@ -208,13 +205,3 @@ def _note_error(cell: NotebookNode, cell_index: int, execute_reply: Mapping[str,
         return
     traceback = told.get("traceback") or [told["ename"]]
     cell.outputs.append(new_output("error", ename=told["ename"], evalue=told["evalue"], traceback=traceback))
-
-
-def make_font_list(home: Home) -> None:
-    """Have matplotlib look for fonts once, for all kernels: it takes seconds."""
-    folder = home.root / "matplotlib"
-    if not any(folder.glob("fontlist-*.json")):
-        subprocess.run(
-            [sys.executable, "-c", "import matplotlib.font_manager"], capture_output=True, check=False,
-            env={**os.environ, "MPLCONFIGDIR": str(folder)},
-        )  # fmt: skip

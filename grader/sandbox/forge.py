@@ -47,12 +47,6 @@ def fork_kernel(home: Home, request: Mapping[str, Any]) -> int:
     return int(told["pid"])
 
 
-def warm_up(home: Home) -> None:
-    """Start it, so that the first submission does not wait."""
-    with _lock:
-        _running(home)
-
-
 def _running(home: Home) -> subprocess.Popen[str]:
     global _warm
     if _warm is None or _warm.poll() is not None:
