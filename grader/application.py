@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from grader.context import Context, StudentError
-from grader.roles import UNCOUNTED, end_sessions, ensure_counting
+from grader.roles import end_sessions, ensure_counting
 from pglab.cluster.link import Link
 from pglab.cluster.node import ADMIN
 from pglab.measure import Query, Statements
@@ -106,7 +106,7 @@ class Application:
             # Two kernels of one student take turns.
             stack.enter_context(db.cluster.home.lock(f"app-{db.name}"))
             # In a database that no student can enter: nothing of theirs stands in the way of a name.
-            self._admin = stack.enter_context(db.cluster.primary.connect(options=UNCOUNTED))
+            self._admin = stack.enter_context(db.server())
             ensure_counting(self._admin)
             password = secrets.token_hex(16)
             self._remove_role()

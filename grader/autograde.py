@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -59,13 +60,16 @@ class _Ready:
     attempt: int = 1
 
 
-def attempt(job: Job) -> Executed:
+def attempt(job: Job, place: AbstractContextManager[object] | None = None) -> Executed:
     """Run a submission; a check that could not be measured is a fault, never a score.
+
+    Args:
+        place: see execute().
 
     Raises:
         PglabError and others: see execute(); RefereeError: the first fault in the record.
     """
-    executed = execute(job)
+    executed = execute(job, place=place)
     refuse_faults(executed.record, executed.in_flight)
     return executed
 
@@ -79,7 +83,7 @@ class Grading:
     ) -> None:  # fmt: skip
         """
         Args:
-            executor: runs `run`, here or on other machines; jobs: how many at a time; sandbox: its kind;
+            executor: runs `run`, here or on other machines; jobs: how many it gets at a time; sandbox: its kind;
             force: grade again what is graded.
         """
         self.course, self.lab, self.spec = course, lab, Spec.load(lab)

@@ -64,7 +64,7 @@ def autograde(
     # late: nbgrader takes a second to import, and --help has no need of it
     from grader.autograde import Grading, failed
     from grader.course import Course
-    from grader.sandbox import choose
+    from grader.sandbox.kernel import choose
     from grader.summary import show
     from grader.workers import here, on_dask
 
@@ -73,9 +73,9 @@ def autograde(
     course = Course(gradebook)
     with (
         course.lock(),
-        on_dask(scheduler, jobs or 0) if scheduler else here(jobs or _half()) as (executor, many),
+        on_dask(scheduler, jobs or 0) if scheduler else here(jobs or _half()) as (executor, many, run),
     ):
-        grading = Grading(course, lab, executor, many, sandbox=sandbox, force=force)
+        grading = Grading(course, lab, executor, many, sandbox=sandbox, force=force, run=run)
         course.require(lab)
         students = grading.students(student)
         if no_sandbox:

@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import sql
 
 from grader import roles
 from grader.checks.safety import take_snapshot
+from grader.kept import Kept
 from grader.spec import Spec
 from grader.topology import cluster_for, has_own
 from pglab import clones
@@ -81,6 +83,7 @@ class LabDatabase:
         }
         self.scale = ""
         self.template = ""
+        self.kept = Kept()  # the superuser's connections, while a verb of the session runs
 
     # -- making -------------------------------------------------------------------------------------------------------
 
@@ -97,14 +100,16 @@ class LabDatabase:
         self.scale = self._scale()
         self.template = template_name(self.dataset, self.scale)
         with self.cluster.home.lock(f"clone-{self.name}"):
-            with self.cluster.primary.connect() as admin:
+            with self.server() as admin:
                 self._make_roles(admin)
-            if not self._is_whole():
+            if self._is_whole():
+                clones.touch(self.cluster, self.name)
+            else:
                 on_step(f"cloning {self.template}")
                 self._make(prepare, on_step)
-            clones.touch(self.cluster, self.name)
 
     def _make(self, prepare: Callable[[LabDatabase], dict[str, Any]], on_step: Callable[[str], None]) -> None:
+        self.kept.close()  # the drop would end their sessions
         clones.drop(self.cluster, self.name)
         clones.clone(self.cluster, self.template, self.name, ADMIN, lab=self.spec.id)
         with self.admin() as admin:
@@ -140,14 +145,14 @@ class LabDatabase:
         Args:
             alone: no other session of that role may be; those that are were opened with a password of the student's.
         """
-        with self.cluster.primary.connect(options=roles.UNCOUNTED) as admin:
+        with self.server() as admin:
             roles.restore(admin, self.judge_role, self._secret(self.judge_role), self.name)
             if alone:
                 roles.end_sessions(admin, self.name, [self.judge_role])
 
     def end_sessions(self) -> None:
         """End the student's sessions in this database: the locks, the memory and the places that they hold are free."""
-        with self.cluster.primary.connect() as admin:
+        with self.server() as admin:
             roles.end_sessions(admin, self.name, [self.name, self.app_role, self.judge_role])
 
     def _secret(self, role: str) -> str:
@@ -173,10 +178,11 @@ class LabDatabase:
         Args:
             keep_sockets: leave that cluster's folder of sockets, which a sandbox may look into.
         """
+        self.kept.close()
         if has_own(self.spec):
             self.shared.own(self.name).remove(keep_sockets=keep_sockets)
             return
-        with self.cluster.primary.connect(options=roles.UNCOUNTED) as admin:
+        with self.server() as admin:
             roles.forget_counters(admin, self.name)
             clones.drop(self.cluster, self.name)
             roles.drop(admin, [self.app_role, self.judge_role, self.name])
@@ -206,12 +212,20 @@ class LabDatabase:
             for node in (self.cluster.primary, *replicas)
         }
 
-    def admin(self) -> psycopg.Connection[Any]:
+    @contextmanager
+    def server(self) -> Iterator[psycopg.Connection[Any]]:
+        """The superuser's connection to a database that no student can enter, for roles and what the server counts."""
+        primary = self.cluster.primary
+        with self.kept.lend("server", lambda: primary.connect(options=roles.UNCOUNTED)) as admin:
+            yield admin
+
+    @contextmanager
+    def admin(self) -> Iterator[psycopg.Connection[Any]]:
         """The superuser's connection, for catalogs and pglab's own schema. It never runs what a student can define:
         a function, view or operator of theirs would run as superuser."""
-        return self.cluster.primary.connect(
-            self.name, options="-c search_path=pg_catalog -c lock_timeout=10s"
-        )
+        options, primary = "-c search_path=pg_catalog -c lock_timeout=10s", self.cluster.primary
+        with self.kept.lend("admin", lambda: primary.connect(self.name, options=options)) as admin:
+            yield admin
 
     def judge(self, node: Node | None = None, **settings: str) -> psycopg.Connection[Any]:
         """The judge's connection, to the primary by default: the student's rights, the cluster's planner settings
@@ -245,8 +259,7 @@ class LabDatabase:
         )
 
     def _planner_settings(self) -> dict[str, str]:
-        # From a database that no student can alter.
-        with self.cluster.primary.connect() as admin:
+        with self.server() as admin:
             rows = admin.execute(
                 "SELECT name, setting FROM pg_settings WHERE category LIKE 'Query Tuning%' AND vartype <> 'string' AND context = 'user'"
             )

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +19,8 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 
 from grader.referee import RefereeProcess
-from grader.sandbox import Limits, sandboxed, unsandboxed
-from grader.sandbox.limits import MB
+from grader.sandbox.kernel import sandboxed, unsandboxed
+from grader.sandbox.limits import MB, Limits
 from grader.sandbox.watch import Watch
 from grader.spec import Spec
 from pglab import jupyter
@@ -96,8 +96,16 @@ class Executed:
     sandbox: str = ""
 
 
-def execute(job: Job, referees: Referees = RefereeProcess, home: Home | None = None) -> Executed:
+def execute(
+    job: Job,
+    referees: Referees = RefereeProcess,
+    home: Home | None = None,
+    place: AbstractContextManager[object] | None = None,
+) -> Executed:
     """Run a submission. What it does to itself stands in the result.
+
+    Args:
+        place: held while the notebook runs, not while its lab is opened before and closed after.
 
     Raises:
         PglabError, OSError, RuntimeError: faults of the server, the referee or the machine, which are nobody's failure.
@@ -115,7 +123,8 @@ def execute(job: Job, referees: Referees = RefereeProcess, home: Home | None = N
                 "Grade with PGLAB_HOME set to a folder for the embedded backend, or say --no-sandbox",
             )
         variables = referee.env() | {"NBGRADER_EXECUTION": "autograde"}
-        with ThreadPoolExecutor(1) as thread:  # a loop of its own: the formgrader calls this inside of one
+        # a thread for a loop of its own: the formgrader calls this inside of one
+        with place or nullcontext(), ThreadPoolExecutor(1) as thread:
             running = _run(notebook, job, variables, sockets, limits, home)
             run = thread.submit(asyncio.run, running).result()
         record = referee.record()

@@ -21,7 +21,8 @@ from traitlets import DottedObjectName, Integer, Unicode
 from traitlets.utils.importstring import import_item
 
 from grader.execution import Executed, Job, Record, execute
-from grader.sandbox import Limits, choose
+from grader.sandbox.kernel import choose
+from grader.sandbox.limits import Limits
 from grader.spec import Spec
 from grader.submission import read_files
 from pglab.errors import RefereeError

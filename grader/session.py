@@ -58,7 +58,7 @@ class Session:
             if first:
                 self._record.clear()
             db = LabDatabase(self.cluster, spec, self.student, graded=self.graded)
-            with self._noting_failure():
+            with self._noting_failure(), db.kept.keeping():
                 self.cluster.require_running()
                 if self.graded and first:
                     db.drop()
@@ -82,7 +82,7 @@ class Session:
         with self._lock:
             db = self._opened()
             self._record.clear()
-            with self._noting_failure():
+            with self._noting_failure(), db.kept.keeping():
                 db.drop(keep_sockets=True)
                 db.open(db.spec.judge().prepare, on_step)
                 if self.graded:
@@ -126,7 +126,8 @@ class Session:
             number = self._turns[name] = self._turns.get(name, 0) + 1
             on_step(check.title)
             context = Context(db, check.name, answer, number, on_step, call, self.folder)
-            verdict = self._judge(db, check, context).as_dict()
+            with db.kept.keeping():
+                verdict = self._judge(db, check, context).as_dict()
             self._record[name] = verdict
             return verdict
 
@@ -208,7 +209,7 @@ class Session:
 
     def _missing(self, db: LabDatabase) -> str:
         """What of the lab's database is gone; empty when it is there, and counts statements."""
-        with db.cluster.primary.connect() as admin:
+        with db.server() as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [db.name]).fetchone():
                 return "dropped"
         with db.admin() as admin:

@@ -64,7 +64,7 @@ def clone(cluster: Cluster, template: str, name: str, owner: str, *, lab: str = 
         ).fetchone():
             raise DatasetError(f"The database {name} is there already", "Drop it first: `pglab reset` does")
         _drop(admin, name, force=True)
-        make_room(cluster, row[0], budget(cluster, row[0]))
+        _make_room(admin, cluster, row[0], _budget(admin, cluster, row[0]))
         try:
             _copy(admin, template, name, owner)
             admin.execute(
@@ -109,6 +109,11 @@ def budget(cluster: Cluster, template_bytes: int) -> int:
     Raises:
         DatasetError: PGLAB_CLONE_BUDGET_GB is no number.
     """
+    with _books(cluster) as admin:
+        return _budget(admin, cluster, template_bytes)
+
+
+def _budget(admin: psycopg.Connection[Any], cluster: Cluster, template_bytes: int) -> int:
     stated = os.environ.get("PGLAB_CLONE_BUDGET_GB")
     try:
         wanted = int(float(stated) * GB) if stated else max(SMALLEST_BUDGET, 3 * template_bytes)
@@ -116,7 +121,7 @@ def budget(cluster: Cluster, template_bytes: int) -> int:
         raise DatasetError(
             f"PGLAB_CLONE_BUDGET_GB is {stated!r}, which is no number", "Set it to a number of gigabytes"
         ) from error
-    used = sum(each.bytes for each in listing(cluster))
+    used = sum(each.bytes for each in _listing(admin))
     return min(wanted, (_free(cluster) + used) // 2)
 
 
@@ -128,16 +133,22 @@ def make_room(cluster: Cluster, needed_bytes: int, budget_bytes: int) -> list[st
     Raises:
         DiskFull: what may be dropped is not enough.
     """
-    dropped: list[str] = []
     with _books(cluster) as admin:
-        found = _listing(admin)
-        used = sum(each.bytes for each in found)
-        for each in found:
-            if used + needed_bytes <= budget_bytes:
-                break
-            if each.connections == 0 and _drop(admin, each.name, force=False):
-                dropped.append(each.name)
-                used -= each.bytes
+        return _make_room(admin, cluster, needed_bytes, budget_bytes)
+
+
+def _make_room(
+    admin: psycopg.Connection[Any], cluster: Cluster, needed_bytes: int, budget_bytes: int
+) -> list[str]:
+    dropped: list[str] = []
+    found = _listing(admin)
+    used = sum(each.bytes for each in found)
+    for each in found:
+        if used + needed_bytes <= budget_bytes:
+            break
+        if each.connections == 0 and _drop(admin, each.name, force=False):
+            dropped.append(each.name)
+            used -= each.bytes
     if used + needed_bytes > budget_bytes:
         raise DiskFull(
             f"A clone of {needed_bytes / GB:.2f} GB does not fit: clones in use take {used / GB:.2f} GB, all together may take "

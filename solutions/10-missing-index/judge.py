@@ -47,13 +47,13 @@ def prepare(db: LabDatabase) -> dict[str, Any]:
     per_order = rng.choice([2, 3, 4])
     with db.admin() as admin, admin.transaction():
         admin.execute(
-            "INSERT INTO public.orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', %s + n))).* "
-            "FROM generate_series(1, %s) n JOIN public.orders o ON o.id = n",
-            [rows["orders"], orders],
+            "INSERT INTO public.orders SELECT new.* FROM generate_series(1, %s) n JOIN public.orders o ON o.id = n, "
+            "jsonb_populate_record(o, jsonb_build_object('id', %s + n)) new",
+            [orders, rows["orders"]],
         )
         admin.execute(
-            "INSERT INTO public.order_items SELECT (jsonb_populate_record(i, jsonb_build_object('id', %s + n, 'order_id', %s + 1 + (n - 1) / %s))).* "
-            "FROM generate_series(1, %s) n JOIN public.order_items i ON i.id = n",
+            "INSERT INTO public.order_items (id, order_id, product_id, quantity, price_cents, sku) "
+            "SELECT %s + id, %s + 1 + (id - 1) / %s, product_id, quantity, price_cents, sku FROM public.order_items WHERE id <= %s",
             [rows["order_items"], rows["orders"], per_order, orders * per_order],
         )
         added = {

@@ -35,7 +35,7 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from grader.execution import Job, execute
-from grader.sandbox import Limits
+from grader.sandbox.limits import Limits
 from grader.sandbox.bubblewrap import why_not
 from grader.spec import Spec
 from pglab.home import Home, course_root

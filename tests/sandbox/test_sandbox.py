@@ -20,8 +20,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from grader.execution import Executed, Job, execute
-from grader.sandbox import Limits
 from grader.sandbox.bubblewrap import why_not
+from grader.sandbox.limits import Limits
 from pglab.cluster.process import wait_until
 from pglab.home import Home, course_root
 

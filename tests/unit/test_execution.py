@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from grader.execution import Job, execute
-from grader.sandbox import Limits, choose
 from grader.sandbox import kernel as kernels
+from grader.sandbox.kernel import choose
+from grader.sandbox.limits import Limits
 from grader.spec import Spec
 from pglab.errors import LabError, PglabError
 
