@@ -40,9 +40,17 @@ def grader() -> None:
 )
 @click.option("--force", is_flag=True, help="Grade again what is graded and unchanged.")
 @click.option(
+    "--sandbox",
+    type=click.Choice(["bubblewrap", "docker", "none"]),
+    envvar="PGLAB_SANDBOX",
+    default="bubblewrap",
+    show_default=True,
+    help="What keeps a submission apart from everything else.",
+)
+@click.option(
     "--no-sandbox",
     is_flag=True,
-    help="Run submissions as yourself. They can read and change all that you can.",
+    help="The same as --sandbox none: submissions run as you, and can read and change all that you can.",
 )
 @click.option(
     "--gradebook",
@@ -52,7 +60,8 @@ def grader() -> None:
     help="Such as postgresql+psycopg://user@host/db.  [default: gradebook.db]",
 )
 def autograde(
-    lab: str, student: str, jobs: int | None, scheduler: str | None, force: bool, no_sandbox: bool, gradebook: str
+    lab: str, student: str, jobs: int | None, scheduler: str | None, force: bool, sandbox: str, no_sandbox: bool,
+    gradebook: str,
 ) -> None:  # fmt: skip
     """Grade what was handed in for LAB: submitted/<student>/LAB/ → gradebook, autograded/<student>/LAB/.
 
@@ -69,7 +78,7 @@ def autograde(
     from grader.workers import here, on_dask
 
     console = Console(stderr=False)
-    sandbox = "none" if no_sandbox else choose(os.environ.get("PGLAB_SANDBOX", ""))
+    sandbox = choose("none" if no_sandbox else sandbox)
     course = Course(gradebook)
     with (
         course.lock(),
@@ -78,7 +87,7 @@ def autograde(
         grading = Grading(course, lab, executor, many, sandbox=sandbox, force=force, run=run)
         course.require(lab)
         students = grading.students(student)
-        if no_sandbox:
+        if sandbox == "none":
             console.print("[bold]Without a sandbox:[/] each submission runs as you.")
         outcomes = []
         with _progress(console) as progress:

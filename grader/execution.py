@@ -19,7 +19,7 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 
 from grader.referee import RefereeProcess
-from grader.sandbox.kernel import sandboxed, unsandboxed
+from grader.sandbox.kernel import NONE, sandboxed, unsandboxed
 from grader.sandbox.limits import MB, Limits
 from grader.sandbox.watch import Watch
 from grader.spec import Spec
@@ -117,7 +117,7 @@ def execute(
     referee = referees(student=job.student, lab=job.lab, home=home, key=job.key)
     try:
         sockets = referee.open()
-        if job.sandbox != "none" and not all(path.is_absolute() for path in sockets):
+        if job.sandbox != NONE and not all(path.is_absolute() for path in sockets):
             raise PglabError(
                 "A sandbox has no network, and this cluster's servers have no Unix sockets",
                 "Grade with PGLAB_HOME set to a folder for the embedded backend, or say --no-sandbox",
@@ -175,12 +175,12 @@ async def _run(
 async def _kernel(
     job: Job, variables: Mapping[str, str], sockets: list[Path], limits: Limits, home: Home
 ) -> AsyncIterator[tuple[AsyncKernelManager, Watch]]:
-    if job.sandbox == "none":
+    if job.sandbox == NONE:
         inherited = {**os.environ, **jupyter.environment(home), **variables}
         async with unsandboxed(job.files, inherited, limits, home) as running:
             yield running
     else:
-        async with sandboxed(job.files, variables, sockets, limits, home) as running:
+        async with sandboxed(job.sandbox, job.files, variables, sockets, limits, home) as running:
             yield running
 
 

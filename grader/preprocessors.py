@@ -21,7 +21,7 @@ from traitlets import DottedObjectName, Integer, Unicode
 from traitlets.utils.importstring import import_item
 
 from grader.execution import Executed, Job, Record, execute
-from grader.sandbox.kernel import choose
+from grader.sandbox.kernel import BUBBLEWRAP, NONE, choose
 from grader.sandbox.limits import Limits
 from grader.spec import Spec
 from grader.submission import read_files
@@ -100,7 +100,9 @@ class RefereedExecute(NbGraderPreprocessor):  # type: ignore[misc]
         "grader.referee.RefereeProcess",
         help="Called with student=… and lab=…; gives open(), env(), record() and close().",
     ).tag(config=True)
-    sandbox = Unicode("bubblewrap", help="bubblewrap, or none: then submissions run as you.").tag(config=True)
+    sandbox = Unicode(BUBBLEWRAP, help="bubblewrap, docker, or none: then submissions run as you.").tag(
+        config=True
+    )
     timeout = Integer(0, help="Seconds for one cell; 0 for the lab's own limit.").tag(config=True)
 
     ready: Callable[[Job], Executed | None] = staticmethod(lambda job: None)
@@ -178,7 +180,7 @@ class NoteSandbox(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """After SaveAutoGrades, which writes the comments anew."""
         names = resources["nbgrader"]
-        if resources.get(SANDBOX) == "none":
+        if resources.get(SANDBOX) == NONE:
             with Gradebook(names["db_url"]) as gradebook:
                 notebook = gradebook.find_submission_notebook(
                     names["notebook"], names["assignment"], names["student"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from grader import session_folder
+from grader import run_folder
 from grader.blame import first_line, is_quick, students_own
 from grader.context import Call, Context, StudentError, no_kernel
 from grader.database import LabDatabase
@@ -38,7 +38,7 @@ class Session:
         self.student = student
         self.graded = graded
         self.only = lab
-        self.folder = session_folder.make(cluster.home)
+        self.folder = run_folder.make(cluster.home, run_folder.SESSION)
         self.db: LabDatabase | None = None
         self._quota: Quota | None = None
         self._record: dict[str, dict[str, Any]] = {}
@@ -236,7 +236,7 @@ class Session:
             if self.graded and self.db is not None:
                 self.db.drop()
         finally:
-            session_folder.remove(self.folder)
+            run_folder.remove(self.folder)
 
     def _opened(self) -> LabDatabase:
         if self.db is None:

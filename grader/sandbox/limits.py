@@ -16,14 +16,15 @@ class Limits:
 
     Attributes:
         memory_mb: resident memory of all its processes together, in MB of 2^20 bytes; processes: how many, threads
-        counted too where the system counts them; open_files: of one process; disk_mb: its folder and /tmp each, in
-        memory; cell_s, notebook_s: seconds for one cell and for the whole notebook; output_mb: all that it prints;
+        counted too where the system counts them; open_files: of one process; sockets: of all together, since a server
+        has 200 places for clients that have not said yet who they are; disk_mb: its folder and /tmp each, in memory; cell_s, notebook_s: seconds for one cell and for the whole notebook; output_mb: all that it prints;
         database_mb: how far its database may grow.
     """
 
     memory_mb: int = 2048
     processes: int = 200
     open_files: int = 256
+    sockets: int = 180
     disk_mb: int = 256
     cell_s: int = 300
     notebook_s: int = 900

@@ -55,8 +55,9 @@ class Watch:
     def end(self, reason: str) -> None:
         """End the kernel and all that it started, for this reason. The first reason counts."""
         self.reason = self.reason or reason
-        # Without its first process a pid namespace ends, however many it has meanwhile; that is the wrapper's child.
-        for process in [*_family(self.process)[:1], self.process]:
+        # Without its first process a pid namespace ends, however many it has meanwhile; that is bubblewrap's child, or
+        # the container's process that was added.
+        for process in [*_family(self.process)[:1], self.process, *self._more]:
             with suppress(psutil.Error):
                 process.kill()
 
@@ -76,6 +77,8 @@ class Watch:
             return f"it took more than {self._limits.memory_mb:,} MB of memory"
         if len(family) > self._limits.processes:
             return f"it ran more than {self._limits.processes} processes"
+        if sum(map(_sockets, family)) > self._limits.sockets:
+            return f"it held more than {self._limits.sockets} connections"
         if _size(self._shared) > MESSAGES_MB * MB:
             return "it wrote files where only its messages belong"
         if self._now() > self._deadline:
@@ -101,6 +104,16 @@ def _resident(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _sockets(process: psutil.Process) -> int:
+    """How many it has open. None where the system shows none: then its open files bound it alone."""
+    found = 0
+    with suppress(OSError):
+        for opened in Path("/proc", str(process.pid), "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found += str(opened.readlink()).startswith("socket:")
+    return found
 
 
 def _size(folder: Path) -> int:

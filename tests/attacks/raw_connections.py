@@ -1,5 +1,6 @@
 # lab: 10-missing-index
-# tries: hundreds of connections that never say who they are, so that the server takes nobody else.
+# tries: hundreds of connections from several processes that never say who they are, so that the server takes nobody else.
+# expect: fix=0 safe=0
 # needs: sandbox
 # %% solution="fix"
 lab.execute("CREATE INDEX CONCURRENTLY ON order_items (order_id)")
@@ -19,15 +20,18 @@ def attempt(*statements):
             print(statement[:80], "->", type(error).__name__, str(error).splitlines()[0])
 
 
+import os
 import socket
+import time
 
+for _ in range(3):
+    os.fork()
 kept = []
-for _ in range(400):
+while True:
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(2)
     try:
         s.connect(f"{lab.conninfo['host']}/.s.PGSQL.{lab.conninfo['port']}")
-    except OSError as error:
-        print(len(kept), error)
-        break
+    except OSError:
+        time.sleep(0.1)
     kept.append(s)

@@ -1,12 +1,14 @@
 """A submission's sandbox: what it cannot see, what it cannot use up, and that nothing of it stays.
 
-No server is needed here, but bubblewrap is: where it cannot work, these are skipped, and say why.
+No server is needed here, but bubblewrap is, and Docker for the variants `[docker]`: where one cannot work, its variants are
+skipped, and say why.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +21,14 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from grader import run_folder
 from grader.execution import Executed, Job, execute
-from grader.sandbox.bubblewrap import why_not
+from grader.sandbox import bubblewrap, docker
 from grader.sandbox.limits import Limits
 from pglab.cluster.process import wait_until
 from pglab.home import Home, course_root
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "bubblewrap works")
-
+KINDS = ["bubblewrap", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow])]
 SMALL = Limits(memory_mb=600, processes=60, disk_mb=32, cell_s=20, notebook_s=60, output_mb=1)
 Run = Callable[..., "Ran"]
 
@@ -63,13 +65,17 @@ class Ran:
         ]
 
 
-@pytest.fixture
-def run(own_home: Home) -> Iterator[Run]:
+@pytest.fixture(params=KINDS)
+def run(own_home: Home, request: pytest.FixtureRequest) -> Iterator[Run]:
+    kind = str(request.param)
+    if why := (docker if kind == "docker" else bubblewrap).why_not():
+        pytest.skip(why)
+
     def run(*cells: str, files: dict[str, bytes] | None = None, limits: Limits = SMALL) -> Ran:
         notebook = new_notebook(
             cells=[new_code_cell(source, id=f"c{index}") for index, source in enumerate(cells)]
         )
-        job = Job("mallory", "10-missing-index", nbformat.writes(notebook), files or {}, "bubblewrap", limits)
+        job = Job("mallory", "10-missing-index", nbformat.writes(notebook), files or {}, kind, limits)
         return Ran(execute(job, Nobody, own_home))
 
     own_home.make()
@@ -141,6 +147,7 @@ len(refused)""",
     ("cell", "why"),
     [
         ("hog = [bytearray(10_000_000) for _ in range(1_000)]", "MB of memory"),
+        ("import socket, time\nheld = [socket.socket() for _ in range(190)]\ntime.sleep(60)", "held more than 180 connections"),
         ("import os; os._exit(1)", "DeadKernelError"),
         ("import time\nfor n in range(300): print('x' * 10_000, flush=True)\ntime.sleep(60)", "printed more than 1 MB"),
         ("import ipykernel, os, time\nshared = os.path.dirname(ipykernel.get_connection_file())\nfor n in range(4): open(f'{shared}/{n}', 'wb').write(b'x' * 30_000_000)\ntime.sleep(60)", "only its messages belong"),
@@ -215,3 +222,51 @@ def _strays() -> list[str]:
         for process in psutil.process_iter(["cmdline", "status"])
         if "warm.py" in " ".join(process.info["cmdline"] or []) and process.uids().real not in (0, psutil.Process().uids().real)
     ]  # fmt: skip
+
+
+# -- what a killed grader leaves ---------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_grader_left_goes_with_the_next_one(own_home: Home) -> None:
+    own_home.make()
+    gone = psutil.Popen(["true"])
+    gone.wait()
+    for kind in (run_folder.SESSION, run_folder.SANDBOX):
+        (own_home.run / f"{kind}{gone.pid:x}g" / "submission").mkdir(parents=True)
+    (own_home.run / "pg").mkdir()
+    mine = run_folder.make(own_home, run_folder.SANDBOX)
+    another = run_folder.make(own_home, run_folder.SANDBOX)
+    assert sorted(path.name for path in own_home.run.iterdir()) == sorted([mine.name, another.name, "pg"])
+    for path in (mine, another, own_home.run / "pg"):
+        run_folder.remove(path)
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.skipif(bool(docker.why_not()), reason=docker.why_not() or "Docker works")
+def test_a_killed_graders_container_goes_with_the_next_one(own_home: Home) -> None:
+    """And no other one."""
+    own_home.make()
+    names = {"gone": "pglab-test-gone", "here": "pglab-test-here"}
+    for name in names.values():
+        words = ["docker", "run", "--detach", "--name", name, "--mount", "type=bind,source=/usr,target=/usr,readonly", "--mount", "type=bind,source=/lib,target=/lib", "--mount", "type=bind,source=/lib64,target=/lib64"]  # fmt: skip
+        subprocess.run([*words, docker.IMAGE, "/usr/bin/sleep", "600"], check=True, capture_output=True)
+    try:
+        gone = psutil.Popen(["true"])
+        gone.wait()
+        left = own_home.run / f"{run_folder.SANDBOX}{gone.pid:x}g"
+        left.mkdir()
+        (left / run_folder.CONTAINER).write_text(names["gone"])
+        mine = run_folder.make(own_home, run_folder.SANDBOX)
+        assert not left.exists()
+        assert _containers() & set(names.values()) == {names["here"]}
+        (mine / run_folder.CONTAINER).write_text(names["here"])
+        run_folder.remove(mine)
+        assert not _containers() & set(names.values())
+    finally:
+        subprocess.run(["docker", "rm", "--force", *names.values()], capture_output=True)
+
+
+def _containers() -> set[str]:
+    listed = subprocess.run(["docker", "ps", "--all", "--format", "{{.Names}}"], check=True, capture_output=True, text=True)  # fmt: skip
+    return set(listed.stdout.split())

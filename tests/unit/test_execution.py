@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grader.execution import Job, execute
-from grader.sandbox import kernel as kernels
+from grader.sandbox import bubblewrap
 from grader.sandbox.kernel import choose
 from grader.sandbox.limits import Limits
 from grader.spec import Spec
@@ -43,7 +43,7 @@ def test_servers_without_a_socket_are_out_of_a_sandboxs_reach() -> None:
 
 
 def test_without_bubblewrap_nothing_is_run_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "why_not", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr(bubblewrap, "why_not", lambda: "bubblewrap is not installed")
     with pytest.raises(PglabError, match=r"not run without a sandbox.*--no-sandbox"):
         choose()
     assert choose("none") == "none"
