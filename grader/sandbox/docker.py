@@ -25,6 +25,7 @@ from grader.sandbox.surroundings import (
     ETC,
     FOLDER,
     READY,
+    SLACK_MB,
     SYSTEM,
     Surroundings,
     bounds,
@@ -63,7 +64,7 @@ def command(around: Surroundings, kernel: Sequence[str], variables: Mapping[str,
     number = str(around.user)
     disk = around.limits.disk_mb * MB
     # what lies in memory as files counts too
-    memory = str(around.limits.memory_mb * MB + 3 * disk)
+    memory = str((around.limits.memory_mb + SLACK_MB) * MB + 3 * disk)
     return [
         *("docker", "run", "--rm", "--name", name, "--hostname", "sandbox", "--log-driver", "none"),
         *("--network", "none", "--read-only", "--cap-drop", "ALL", "--user", f"{number}:{number}"),

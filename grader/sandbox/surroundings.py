@@ -19,6 +19,7 @@ from pglab.home import Home, course_root
 
 FOLDER = "/home/student"  # inside: the kernel's working folder and its home
 READY = "ready"  # what a sandbox says once it is made
+SLACK_MB = 1024  # above the bound of memory: the watch looks at it every now and then, and says why it ended a kernel
 USERS = 600  # numbers to choose from, above the servers'
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
 ETC = (
@@ -100,7 +101,7 @@ def bounds(limits: Limits) -> dict[str, int]:
     """Name of a resource limit (setrlimit(2)) → its value, but for the number of processes."""
     return {
         # One process alone ends in a MemoryError; the watch looks at all of them together.
-        "RLIMIT_DATA": (limits.memory_mb + 1024) * MB,
+        "RLIMIT_DATA": (limits.memory_mb + SLACK_MB) * MB,
         "RLIMIT_FSIZE": limits.disk_mb * MB,
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_CORE": 0,
