@@ -27,7 +27,7 @@ CATALOG = {
         SELECT c.relname, json_build_object('table', i.indrelid::regclass::text, 'bytes', pg_relation_size(c.oid), 'valid', i.indisvalid)
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = 'public'::regnamespace""",
     "bytes": """
-        SELECT c.relname, json_build_object('heap', pg_relation_size(c.oid))
+        SELECT c.relname, json_build_object('heap', pg_relation_size(c.oid), 'file', pg_relation_filenode(c.oid)::bigint)
         FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')""",
 }
 
@@ -35,7 +35,7 @@ Snapshot = dict[str, dict[str, dict[str, Any]]]
 
 
 def take_snapshot(admin: psycopg.Connection[Any]) -> Snapshot:
-    """What the catalogs say of schema public: tables, columns, constraints, indexes, sizes in bytes."""
+    """What the catalogs say of schema public: tables, columns, constraints, indexes, sizes in bytes and files."""
     return {kind: dict(admin.execute(query).fetchall()) for kind, query in CATALOG.items()}
 
 
@@ -74,8 +74,13 @@ def index_size(before: Snapshot, after: Snapshot, table: str, most: float, point
     )  # fmt: skip
 
 
-def no_blocking_ddl(log: list[dict[str, Any]], hot: dict[int, str], points: float) -> Target:
-    """No DDL held a lock that stops writers on a hot table.
+def no_blocking_ddl(
+    log: list[dict[str, Any]], hot: dict[int, str], before: Snapshot, after: Snapshot, points: float
+) -> Target:
+    """No DDL held a lock that stops writers on a hot table, and nothing wrote one anew.
+
+    VACUUM FULL, CLUSTER and TRUNCATE fire no event trigger. They give the table another file, under a lock that stops
+    readers too.
 
     Args:
         log: LabDatabase.ddl_log(); hot: table oid → name, the tables that take writes all day.
@@ -83,6 +88,15 @@ def no_blocking_ddl(log: list[dict[str, Any]], hot: dict[int, str], points: floa
     hits = [
         (entry, hot[int(oid)], mode) for entry in log for oid, mode in entry["blocked"].items() if int(oid) in hot
     ]  # fmt: skip
+    rewritten = [
+        table for table in hot.values() if before["bytes"].get(table, {}).get("file") != after["bytes"].get(table, {}).get("file")
+    ]  # fmt: skip
+    if not hits and rewritten:
+        hint = "readers and writers wait until such a command ends. lab.reset() gives you a fresh incident"
+        return Target(
+            "DDL that stopped writers", "fail", f"{rewritten[0]} was written anew, as VACUUM FULL and CLUSTER do", "none",
+            "pg_relation_filenode", hint, points,
+        )  # fmt: skip
     if not hits:
         return Target(
             "DDL that stopped writers", "pass", "none", "none", "event trigger, pg_locks", max_points=points

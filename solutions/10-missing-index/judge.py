@@ -222,7 +222,7 @@ def safe(ctx: Context) -> list[Target]:
             safety.nothing_dropped(then, now, 0.5),
             plan.others_unharmed(ctx.facts["others"], _blocks_of_others(judge, ctx.facts["drawn"]), 0.5),
             safety.index_size(then, now, TABLE, MOST_SIZE, 1),
-            safety.no_blocking_ddl(ctx.db.ddl_log(), ctx.oids(*HOT), 1),
+            safety.no_blocking_ddl(ctx.db.ddl_log(), ctx.oids(*HOT), then, now, 1),
         ]
 
 
