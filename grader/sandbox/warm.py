@@ -47,7 +47,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def preload(path: str) -> None:
     """Import what the labs import."""
-    sys.path.append(path)
+    sys.path.insert(0, path)  # this pglab, whichever else is installed: it is the one that the sandbox shows
     for name in PRELOADED:
         with suppress(ImportError):  # of a package that moved: then each kernel imports it itself
             __import__(name)

@@ -28,10 +28,10 @@ for _ in range(3):
     os.fork()
 kept = []
 while True:
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(2)
     try:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(2)
         s.connect(f"{lab.conninfo['host']}/.s.PGSQL.{lab.conninfo['port']}")
+        kept.append(s)
     except OSError:
         time.sleep(0.1)
-    kept.append(s)
