@@ -1,7 +1,8 @@
 """Submissions a minute: `grader autograde` against stock `nbgrader autograde`, on the same notebooks in one run.
 
 Stock nbgrader runs them one by one with its own preprocessors, without a sandbox and all on one database, in which all
-but the first find the failure mended: they work less, and earn less. Ours gives each a sandbox and a fresh database.
+but the first find the failure mended: they work less, and earn less. Right scores take a reset before each, and that is
+measured too. Ours gives each a sandbox and a fresh database.
 PGLAB_BENCH_SUBMISSIONS says how many (8 by default; 200 for a class).
 """
 
@@ -19,12 +20,14 @@ from pathlib import Path
 
 from bench._scratch import scratch_cluster
 from grader.spec import Spec
-from pglab import jupyter
+from pglab import catalogue, clones, jupyter
+from pglab.cluster import Cluster
 from pglab.dataset import Dataset, seed
 from pglab.home import Home, course_root
 
 LABS = ("10-missing-index", "01-n-plus-one")
 GOAL = "≥ 3 with two jobs"
+FRESH = 6  # submissions that stock nbgrader gets one by one, each with a database of its own
 STOCK = """
 c = get_config()
 c.CourseDirectory.course_id = "pglab"
@@ -60,6 +63,9 @@ def _lab(home: Home, lab: str, scale: str, count: int) -> Iterator[tuple[str, fl
     stock = _rate(count, course, _stock(home, course, lab, environment), "nbgrader", "autograde", lab)
     yield f"{name}: stock nbgrader autograde", f"{stock:.1f} a minute", ""
     yield f"{name}: full points from stock nbgrader", f"{_full_in_stock(course, lab)} of {count}", ""
+    fresh = _stock_with_resets(home, course, lab, environment)
+    yield f"{name}: stock, `pglab reset` before each", f"{fresh:.1f} a minute", ""
+    yield f"{name}: full points from it", f"{_full_in_stock(course, lab)} of {FRESH}", "all"
     for jobs in (1, 2):
         _hand_in(course, lab, count)
         environment["JUPYTER_CONFIG_PATH"] = str(course_root() / "grader")
@@ -67,6 +73,7 @@ def _lab(home: Home, lab: str, scale: str, count: int) -> Iterator[tuple[str, fl
         ours = _rate(count, course, environment, "grader.cli", "autograde", lab, "--jobs", str(jobs))
         yield f"{name}: grader autograde --jobs {jobs}", f"{ours:.1f} a minute", ""
         yield f"{name}: --jobs {jobs} ÷ stock", ours / stock, GOAL
+        yield f"{name}: --jobs {jobs} ÷ stock with resets", ours / fresh, ""
     told = [json.loads(path.read_text())["executed"] for path in course.glob(".grading/*/*/executed.json")]
     yield (
         f"{name}: most memory of a submission, median",
@@ -97,6 +104,16 @@ def _stock(home: Home, course: Path, lab: str, environment: dict[str, str]) -> d
     stock = {**environment, **jupyter.environment(home), "JUPYTER_CONFIG_PATH": str(config)}
     _run(course, stock, "nbgrader", "generate_assignment", lab)
     return stock
+
+
+def _stock_with_resets(home: Home, course: Path, lab: str, environment: dict[str, str]) -> float:
+    _hand_in(course, lab, FRESH)
+    stock = _stock(home, course, lab, environment)
+    began = time.perf_counter()
+    for student in sorted(path.name for path in (course / "submitted").iterdir()):
+        clones.drop(Cluster(home), catalogue.find(lab).database)  # as `pglab reset` does
+        _run(course, stock, "nbgrader", "autograde", lab, "--student", student)
+    return FRESH / (time.perf_counter() - began) * 60
 
 
 def _rate(count: int, course: Path, environment: dict[str, str], *words: str) -> float:

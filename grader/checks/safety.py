@@ -88,9 +88,12 @@ def no_blocking_ddl(
     hits = [
         (entry, hot[int(oid)], mode) for entry in log for oid, mode in entry["blocked"].items() if int(oid) in hot
     ]  # fmt: skip
+    then, now = before["bytes"], after["bytes"]
     rewritten = [
-        table for table in hot.values() if before["bytes"].get(table, {}).get("file") != after["bytes"].get(table, {}).get("file")
-    ]  # fmt: skip
+        table
+        for table in hot.values()
+        if "file" in then.get(table, {}) and then[table]["file"] != now.get(table, {}).get("file")
+    ]
     if not hits and rewritten:
         hint = "readers and writers wait until such a command ends. lab.reset() gives you a fresh incident"
         return Target(
