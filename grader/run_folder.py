@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,7 +55,8 @@ def remove(path: Path) -> None:
     """Remove a folder, and its container if it has one. None is fine."""
     name = path / CONTAINER
     if name.is_file():
-        subprocess.run(["docker", "rm", "--force", name.read_text()], capture_output=True)
+        with suppress(OSError):  # no more Docker here
+            subprocess.run(["docker", "rm", "--force", name.read_text()], capture_output=True)
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -61,18 +61,18 @@ def command(around: Surroundings, kernel: Sequence[str], variables: Mapping[str,
     """
     name = f"pglab-{around.folder.name}-{os.urandom(4).hex()}"
     (around.folder / CONTAINER).write_text(name)
-    number = str(around.user)
+    uid, gid = around.user, _group(around.user)
     disk = around.limits.disk_mb * MB
     # what lies in memory as files counts too
     memory = str((around.limits.memory_mb + SLACK_MB) * MB + 3 * disk)
     return [
         *("docker", "run", "--rm", "--name", name, "--hostname", "sandbox", "--log-driver", "none"),
-        *("--network", "none", "--read-only", "--cap-drop", "ALL", "--user", f"{number}:{number}"),
+        *("--network", "none", "--read-only", "--cap-drop", "ALL", "--user", f"{uid}:{gid}"),
         *("--security-opt", "no-new-privileges", "--security-opt", "label=disable"),
         *("--memory", memory, "--memory-swap", memory, "--pids-limit", str(around.limits.processes + OVERHEAD)),
         *_ulimits(around.limits),
         *("--shm-size", str(disk), "--tmpfs", f"/tmp:rw,exec,mode=1777,size={disk}"),  # noqa: S108
-        *("--tmpfs", f"{FOLDER}:rw,exec,mode=0700,uid={number},gid={number},size={disk}"),
+        *("--tmpfs", f"{FOLDER}:rw,exec,mode=0700,uid={uid},gid={gid},size={disk}"),
         *_read_only([*SYSTEM, *ETC, *python(), *around.programs, *around.sockets]),
         *(word for mask in around.masks for word in _mount(type="tmpfs", target=mask, **{"tmpfs-size": "4096", "tmpfs-mode": "0555"})),
         *_bind(around.folder / "etc" / "passwd", "/etc/passwd"),
@@ -87,9 +87,7 @@ def command(around: Surroundings, kernel: Sequence[str], variables: Mapping[str,
 
 def hand_over(around: Surroundings) -> None:
     """As root: the folder that both share becomes the kernel's user's."""
-    if os.getuid() == 0:
-        for path in (around.messages, *around.messages.iterdir()):
-            os.chown(path, around.user, around.user)
+    _give((around.messages, *around.messages.iterdir()), around.user)
 
 
 def process(around: Surroundings) -> int:
@@ -124,14 +122,24 @@ def _try() -> str:
         path, number = Path(folder) / "socket", user()
         server.bind(str(path))
         server.listen()
-        os.chown(folder, number, number)
-        os.chown(path, number, number)
+        _give((Path(folder), path), number)
         tried = _docker(
-            *("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--user", f"{number}:{number}"),
+            *("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--user", f"{number}:{_group(number)}"),
             *("--security-opt", "label=disable", *_read_only([*SYSTEM, *ETC, *python(), Path(folder)]), IMAGE),
             *(sys.executable, "-c", CONNECT, str(path)),
         )  # fmt: skip
     return f"a container does not reach this machine's sockets: {_last(tried.stderr)}" if tried.returncode else ""  # fmt: skip
+
+
+def _group(uid: int) -> int:
+    """As root the group of the same number, which nothing else has either."""
+    return os.getgid() or uid
+
+
+def _give(paths: Iterable[Path], uid: int) -> None:
+    if os.getuid() == 0:
+        for path in paths:
+            os.chown(path, uid, _group(uid))
 
 
 def _docker(*words: str, given: bytes | None = None) -> subprocess.CompletedProcess[str]:
