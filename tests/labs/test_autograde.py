@@ -19,6 +19,7 @@ from nbgrader.api import Gradebook
 
 from grader.sandbox.bubblewrap import why_not
 from pglab.cluster import Cluster
+from pglab.cluster.process import wait_until
 from pglab.home import course_root
 from tests.course import LAB, GradedCourse
 
@@ -207,6 +208,27 @@ def test_killed_at_any_moment_it_carries_on(
     while lab_leftovers(seeded) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert lab_leftovers(seeded) == []
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_what_runs_and_the_same_command_carries_on(
+    seeded: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    course = GradedCourse(tmp_path_factory.mktemp("interrupted"))
+    students = ("ida", "jo", "kim")
+    for student in students:
+        course.hand_in(student, kinds("solutions"))
+    process = course.start("--jobs", "1")
+    wait_until("a kernel to run", lambda: list(seeded.home.run.glob("b*/messages/kernel.json")), 60)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command carries on" in err
+    assert "Traceback" not in err
+    assert list(seeded.home.run.glob("b*")) == []
+    wait_until("the databases to go", lambda: not lab_leftovers(seeded), 60)
+    assert course.grade()[0] == 0
+    assert {student: course.scores(student) for student in students} == dict.fromkeys(students, ALL)
 
 
 def worker(address: str, home: Path, folder: Path) -> subprocess.Popen[bytes]:
