@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from grader.run_folder import CONTAINER
+from grader.sandbox.forge import WARM
 from grader.sandbox.limits import MB, Limits
 from grader.sandbox.surroundings import (
     ETC,
@@ -32,6 +33,7 @@ from grader.sandbox.surroundings import (
     free_user,
     python,
 )
+from pglab.home import course_root
 
 IMAGE = "pglab-sandbox:empty"
 TRY_LIMIT_S = 60
@@ -53,7 +55,8 @@ def user() -> int:
 
 
 def command(around: Surroundings, kernel: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """Docker's command line: the kernel in a container that goes when it ends.
+    """Docker's command line: the kernel in a container that goes when it ends. It loads what the other sandbox's kernels
+    have loaded, so that no file of a submission stands in for a package in the one and not in the other.
 
     Args:
         kernel: jupyter_client's command line; variables: for the kernel's environment, by name alone, as the command
@@ -78,10 +81,12 @@ def command(around: Surroundings, kernel: Sequence[str], variables: Mapping[str,
         *_bind(around.folder / "etc" / "passwd", "/etc/passwd"),
         *_bind(around.folder / "etc" / "group", "/etc/group"),
         *_bind(around.folder / "submission", "/submission"),
+        *_bind(WARM, "/warm.py"),
         *_mount(type="bind", source=around.messages, target=around.messages),
         *(word for name, value in around.environment().items() for word in ("--env", f"{name}={value}")),
         *(word for name in variables for word in ("--env", name)),
-        *("--workdir", FOLDER, IMAGE, "/bin/sh", "-c", SCRIPT, str(around.limits.notebook_s), *kernel),
+        *("--workdir", FOLDER, IMAGE, "/bin/sh", "-c", SCRIPT, str(around.limits.notebook_s)),
+        *(sys.executable, "-I", "/warm.py", str(course_root()), *kernel[kernel.index("ipykernel_launcher") + 1 :]),
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pglab.errors import PglabError
 from pglab.home import Home, course_root
 
+WARM = Path(__file__).with_name("warm.py")
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "HOME": "/",
@@ -61,7 +62,7 @@ def _running(home: Home) -> subprocess.Popen[str]:
 
 
 def _command() -> Sequence[str]:
-    return [sys.executable, "-I", str(Path(__file__).with_name("warm.py")), str(course_root())]
+    return [sys.executable, "-I", str(WARM), str(course_root())]
 
 
 def _log(home: Home) -> Path:

@@ -87,6 +87,7 @@ class Surroundings:
             "TMPDIR": "/tmp",  # noqa: S108
             "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
             "PGLAB_HOME": str(self.home.root),
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as a kernel sets it, before matplotlib is loaded
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the kernel's debugger warns on stderr
         }
 

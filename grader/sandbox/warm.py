@@ -4,6 +4,8 @@
     {"holder": pid, "user": …, "own": […], "environment": {…}, "limits": {…}, "folder": …, "arguments": [… of ipykernel]}
 and {"pid": …} or {"error": …} goes out. It ends with its standard input.
 
+`python -I warm.py PATH_OF_PGLAB ARGUMENTS…` loads the same and becomes a kernel itself, for a container.
+
 It starts with nothing of the grader's: no secret is in its memory, its environment or its open files. A kernel joins the
 namespaces of the sandbox's holder, as nsenter(1) does, gives up every right there, and is then the student's. Started by
 root it becomes `user` first, a number that owns nothing else: root's own, rights or not, could write to /proc/sys.
@@ -143,17 +145,22 @@ def _kernel(told: dict[str, Any]) -> None:
             resource.setrlimit(number, (value, value))
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()  # else all students' draws were the same
-        sys.path.insert(0, "")  # the kernel's folder, as in any notebook
-        sys.argv = ["ipykernel_launcher", *told["arguments"]]
-        from ipykernel import kernelapp
-
         os.dup2(0, 2)  # the log is for what went wrong until here
-        kernelapp.launch_new_instance()
+        launch(told["arguments"])
         status = 0
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def launch(arguments: list[str]) -> None:
+    """Be a kernel. What is loaded by now is what it imports, whatever files the submission has."""
+    from ipykernel import kernelapp
+
+    sys.path.insert(0, "")  # the kernel's folder, as in any notebook
+    sys.argv = ["ipykernel_launcher", *arguments]
+    kernelapp.launch_new_instance()
 
 
 def _close_all() -> None:
@@ -191,4 +198,7 @@ def _drop_rights() -> None:
 
 if __name__ == "__main__":
     preload(sys.argv[1])
-    serve()
+    if sys.argv[2:]:
+        launch(sys.argv[2:])
+    else:
+        serve()

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,19 +172,19 @@ def test_one_that_never_ends_is_ended(run: Run) -> None:
     assert time.monotonic() - began < 40
 
 
-def test_a_fork_bomb_is_over_when_its_sandbox_is(run: Run) -> None:
+def test_a_fork_bomb_is_over_when_its_sandbox_is(run: Run, own_home: Home) -> None:
     bomb = "import os, time\nwhile True:\n    try:\n        if not os.fork(): os.setsid()\n    except OSError: time.sleep(0.01)"
     run(bomb, limits=replace(SMALL, cell_s=3, notebook_s=6))
-    wait_until("the sandbox's processes to end", lambda: not _strays(), 10)  # the system is at it
+    wait_until("the sandbox's processes to end", lambda: not _strays(own_home), 10)  # the system is at it
 
 
-def test_a_daemon_does_not_stay(run: Run) -> None:
+def test_a_daemon_does_not_stay(run: Run, own_home: Home) -> None:
     ran = run(
         "import subprocess; subprocess.Popen(['setsid', '-f', 'sleep', '7654'], start_new_session=True).wait()"
     )
     assert ran.said == ["0"]
     assert [p.pid for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "7654"]] == []
-    wait_until("the sandbox's processes to end", lambda: not _strays(), 10)  # the system is at it
+    wait_until("the sandbox's processes to end", lambda: not _strays(own_home), 10)  # the system is at it
 
 
 def test_a_full_disk_is_its_own(run: Run) -> None:
@@ -215,13 +216,14 @@ def test_two_at_once_do_not_see_each_other(run: Run) -> None:
     assert first.said[2] != second.said[2]
 
 
-def _strays() -> list[str]:
-    """Kernels in a sandbox that nobody holds."""
-    return [
-        " ".join(process.info["cmdline"])
-        for process in psutil.process_iter(["cmdline", "status"])
-        if "warm.py" in " ".join(process.info["cmdline"] or []) and process.uids().real not in (0, psutil.Process().uids().real)
-    ]  # fmt: skip
+def _strays(home: Home) -> list[str]:
+    """Processes that see a folder of this home's sandboxes as theirs do: by a mount of its own."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(OSError):
+            if f" {home.run}/b" in Path("/proc", str(process.pid), "mountinfo").read_text():
+                found.append(" ".join(process.info["cmdline"] or []))
+    return found
 
 
 # -- what a killed grader leaves ---------------------------------------------------------------------------------------
