@@ -154,7 +154,7 @@ def _docker(*words: str, given: bytes | None = None) -> subprocess.CompletedProc
 
 def _last(words: str) -> str:
     lines = words.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+    return lines[-1].rstrip(".?") if lines else "no reason given"
 
 
 def _read_only(paths: Iterable[str | Path]) -> list[str]:
