@@ -238,7 +238,7 @@ def test_unix_sockets_on_both_sides(tmp_path: Path) -> None:
             assert link.conninfo == {"host": str(front), "port": 5432}
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(front / ".s.PGSQL.5432"))
-                assert ping_ms(connection, 5) >= 10
+                assert ping_ms(connection, 5) >= 9  # it takes its own part off, as it measured it
                 link.cut()
                 assert not (front / ".s.PGSQL.5432").exists()
                 link.restore()
