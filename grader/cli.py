@@ -33,7 +33,7 @@ def grader() -> None:
     "--student", default="*", show_default=True, metavar="GLOB", help="Only the students whose name matches."
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Submissions at a time.  [default: half of the cores, at least 1]"
+    "--jobs", type=click.IntRange(1), help="Notebooks at a time.  [default: half of the cores, at least 1]"
 )
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Run on the workers of a Dask cluster, such as tcp://host:8786."

@@ -77,7 +77,7 @@ class Watch:
             return f"it took more than {self._limits.memory_mb:,} MB of memory"
         if len(family) > self._limits.processes:
             return f"it ran more than {self._limits.processes} processes"
-        if sum(map(_sockets, family)) > self._limits.sockets:
+        if len(set().union(*map(_sockets, family))) > self._limits.sockets:
             return f"it held more than {self._limits.sockets} connections"
         if _size(self._shared) > MESSAGES_MB * MB:
             return "it wrote files where only its messages belong"
@@ -106,14 +106,17 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def _sockets(process: psutil.Process) -> int:
-    """How many it has open. None where the system shows none: then its open files bound it alone."""
-    found = 0
+def _sockets(process: psutil.Process) -> set[str]:
+    """Those that it has open, by what the system calls them: one that a child inherited is the same one.
+
+    None where the system shows none: then its open files bound it alone.
+    """
+    found: set[str] = set()
     with suppress(OSError):
         for opened in Path("/proc", str(process.pid), "fd").iterdir():
             with suppress(OSError):  # closed meanwhile
-                found += str(opened.readlink()).startswith("socket:")
-    return found
+                found.add(str(opened.readlink()))
+    return {name for name in found if name.startswith("socket:")}
 
 
 def _size(folder: Path) -> int:

@@ -162,6 +162,22 @@ def test_what_is_too_much_ends_it_with_the_reason(run: Run, cell: str, why: str)
     assert ran.said[2] == ""
 
 
+def test_a_connection_that_a_child_inherits_counts_once(run: Run) -> None:
+    """As with a pool of processes: all hold what their parent had open."""
+    pool = """
+import os, socket, time
+held = [socket.socket() for _ in range(60)]
+children = []
+while len(children) < 4 and 0 not in children:
+    children.append(os.fork())
+if 0 in children:
+    time.sleep(2)
+    os._exit(0)
+len([os.waitpid(child, 0) for child in children])"""
+    ran = run(pool, limits=replace(SMALL, memory_mb=2048))
+    assert ran.said == ["4"], ran.executed.ended
+
+
 def test_one_that_never_ends_is_ended(run: Run) -> None:
     swallow = (
         "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass"
