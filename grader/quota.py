@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 import psycopg
 from psycopg import sql
 
 from grader.database import LabDatabase
 from grader.sandbox.limits import MB, Limits
+from grader.topology import has_own
 
 EVERY_S = 0.5
 MOST_LOCKS = 1000  # of a session's; the server has 64 for each that it lets in
@@ -48,7 +50,7 @@ class Quota:
         first: int | None = None
         while not self._done.is_set():
             try:
-                with self._db.cluster.primary.connect() as admin:
+                with self._in_use(), self._db.cluster.primary.connect() as admin:
                     first = self._size(admin) if first is None else first
                     self._oid = self._find(admin)
                     while not self._done.wait(EVERY_S):
@@ -56,6 +58,12 @@ class Quota:
             except psycopg.Error as error:  # again, with a new connection
                 log.info("%s: its size is not known (%s)", self._db.name, error)
                 self._done.wait(EVERY_S)
+
+    def _in_use(self) -> AbstractContextManager[object]:
+        """A connection to it where others make clones too: one that waits for its notebook is not one that nobody uses,
+        whose place the next may take. In a cluster of its own every place is the lab's."""
+        db = self._db
+        return nullcontext() if has_own(db.spec) else db.cluster.primary.connect(db.name)
 
     def _look(self, admin: psycopg.Connection, first: int) -> None:
         self._end_hoarders(admin)

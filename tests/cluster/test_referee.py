@@ -17,7 +17,7 @@ from grader.session import Session
 from pglab import clones, wire
 from pglab.cluster import Cluster
 from pglab.cluster.process import wait_until
-from pglab.errors import LabError, NotRunning, RefereeError
+from pglab.errors import DiskFull, LabError, NotRunning, RefereeError
 
 LAB = "10-missing-index"
 
@@ -248,6 +248,17 @@ def test_a_graded_session_leaves_no_database_behind(session: Session, seeded: Cl
             ).fetchone()
             is None
         )
+
+
+def test_a_database_that_waits_for_its_notebook_is_not_dropped_for_another(
+    session: Session, seeded: Cluster
+) -> None:
+    assert session.db
+    name = session.db.name
+    wait_until("the referee to hold it", lambda: [c.connections for c in clones.listing(seeded) if c.name == name] == [1], 10)  # fmt: skip
+    with pytest.raises(DiskFull):
+        clones.make_room(seeded, 1, 0)
+    assert name in [clone.name for clone in clones.listing(seeded)]
 
 
 def test_starting_again_keeps_what_was_done(session: Session, student: psycopg.Connection[Any]) -> None:
